@@ -1,0 +1,1 @@
+"""The face of Converge: settings, pages, sockets, admin."""

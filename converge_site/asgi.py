@@ -1,0 +1,22 @@
+"""The ASGI application: pages over HTTP, live pushes over WebSocket."""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "converge_site.settings")
+
+from django.core.asgi import get_asgi_application
+
+http_application = get_asgi_application()  # sets Django up; what follows needs its apps
+
+from channels.auth import AuthMiddlewareStack  # noqa: E402
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+
+from converge_site.routing import websocket_urlpatterns  # noqa: E402
+from converge_site.security import require_own_origin  # noqa: E402
+
+application = ProtocolTypeRouter(
+    {
+        "http": http_application,
+        "websocket": require_own_origin(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
+    }
+)

@@ -1,0 +1,25 @@
+"""What the frame around every page needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from converge_site.people import role_of
+from converge_site.fragments.inbox import count_open
+
+
+def page_frame(request: HttpRequest) -> dict[str, Any]:
+    """The nonce of the page's scripts, the person's role, and how many questions wait for people.
+
+    Lazy where it costs a query: pages without the frame (the admin, the sign-in) never ask.
+    """
+    role = SimpleLazyObject(lambda: role_of(request.user))
+    return {
+        "csp_nonce": getattr(request, "csp_nonce", ""),
+        "role": role,
+        "is_admin": SimpleLazyObject(lambda: role_of(request.user) == "admin"),
+        "inbox_count": SimpleLazyObject(count_open),
+    }

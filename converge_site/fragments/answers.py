@@ -1,0 +1,102 @@
+"""Published answers: the newest one with its facts and stated gaps, and the versions before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from converge_site.fragments.context import slot_href
+from converge_site.fragments.gaps import GapLink, link_gaps
+from runtime.models import Answer, Job
+from runtime.store import answer_facts
+
+FACTS_SHOWN = 12
+VERSIONS_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFact:
+    """One fact of an answer. `full` is its confidence before a discount, if one was taken; `why` says for what."""
+
+    key: str
+    subject: str
+    value: Any
+    confidence: float
+    agent: str
+    provisional: bool
+    href: str
+    full: float | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerView:
+    """An answer as shown, with the first `facts` of `answer.facts`."""
+
+    answer: Answer
+    tier_name: str
+    top_tier: int
+    facts: list[AnswerFact]
+    gaps: list[GapLink]
+
+    @property
+    def more(self) -> int:
+        """How many of its facts are not shown."""
+        return max(0, self.answer.facts - len(self.facts))
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The answer panel of a job: the newest answer, or None, and the latest versions."""
+
+    current: AnswerView | None
+    versions: list[Answer]
+    count: int
+
+
+def read_answers(job: Job) -> Answers:
+    """The answer panel of a job."""
+    versions = list(Answer.objects.filter(job=job).order_by("-version").defer("gaps", "marks")[:VERSIONS_SHOWN])
+    if not versions:
+        return Answers(None, [], 0)
+    newest = Answer.objects.get(pk=versions[0].pk)
+    return Answers(read_answer(job, newest, FACTS_SHOWN), versions, newest.version)
+
+
+def read_answer(job: Job, answer: Answer, limit: int | None = None) -> AnswerView:
+    """One answer with its facts, all of them or the first `limit`."""
+    tiers = job.frozen_spec()["tiers"]
+    name = tiers[answer.tier - 1]["name"] if 0 < answer.tier <= len(tiers) else "no tier"
+    marks = {(mark["key"], mark["subject"]): mark for mark in answer.marks}
+    facts = answer_facts(job, answer)
+    return AnswerView(
+        answer,
+        name,
+        job.top_tier,
+        [_fact(job.pk, fact, marks.get((fact["key"], fact["subject"]), {})) for fact in facts[:limit]],
+        link_gaps(job.pk, answer.gaps),
+    )
+
+
+def _fact(job_id: int, fact: dict[str, Any], mark: dict[str, Any]) -> AnswerFact:
+    full = mark.get("from")
+    full = full / 1000 if isinstance(full, int) and full > 1 else full
+    discounted = isinstance(full, int | float) and abs(full - fact["confidence"]) > 0.0004
+    return AnswerFact(
+        key=fact["key"],
+        subject=fact["subject"],
+        value=fact["value"],
+        confidence=fact["confidence"],
+        agent=fact.get("agent", ""),
+        provisional=bool(fact.get("provisional")),
+        href=slot_href(job_id, fact["key"], fact["subject"]),
+        full=float(full) if discounted and full is not None else None,
+        why=_why(mark),
+    )
+
+
+def _why(mark: dict[str, Any]) -> str:
+    incomplete = mark.get("incomplete")
+    if isinstance(incomplete, list | tuple) and incomplete:
+        return f"{', '.join(map(str, incomplete))} incomplete"
+    return "incomplete input" if incomplete else "provisional" if mark.get("provisional") else ""

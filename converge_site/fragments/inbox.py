@@ -1,0 +1,39 @@
+"""The inbox: every open question across jobs, most blocking first, then oldest; and the badge that counts them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from converge_site.fragments.conflicts import Card, read_cards
+from runtime.models import Conflict, Job
+
+PAGE = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """A page of open questions. `jobs` is how many jobs there are at all: an empty inbox says which kind it is."""
+
+    cards: list[Card]
+    open: int
+    page: int
+    pages: int
+    job: int | None
+    jobs: bool
+
+
+def count_open() -> int:
+    """How many questions wait for a person. Those an aggregation agent is about to rule on do not."""
+    return Conflict.objects.filter(status="open", awaiting="").count()
+
+
+def read_inbox(page: int = 1, job: int | None = None) -> Inbox:
+    """One page of the inbox, of one job if asked."""
+    waiting = Conflict.objects.filter(status="open", awaiting="").select_related("job", "job__pack", "job__submitter")
+    if job is not None:
+        waiting = waiting.filter(job_id=job)
+    total = waiting.count()
+    pages = max(1, -(-total // PAGE))
+    page = min(max(1, page), pages)
+    rows = waiting.order_by("-blocks", "opened_at", "id")[(page - 1) * PAGE : page * PAGE]
+    return Inbox(read_cards(list(rows)), total, page, pages, job, total > 0 or Job.objects.exists())

@@ -1,0 +1,209 @@
+"""Journal entries as rows. One template, `_entry.html`, serves the page, the push and «older entries»."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+from urllib.parse import urlencode
+
+from django.db.models import QuerySet
+
+from converge_site.fragments.words import KIND_LOOKS, Look, look_of_kind
+from runtime.models import Entry, Job
+
+PAGE = 100
+QUIET_KINDS = {"run", "confirmed", "withdrawn", "lost"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entry as shown: where it is, who spoke, about what, what came of it and why."""
+
+    job_id: int
+    seq: int
+    cycle: int
+    kind: str
+    look: Look
+    word: str
+    agent: str = ""
+    item: str = ""
+    key: str = ""
+    subject: str = ""
+    has_value: bool = False
+    value: Any = None
+    confidence: float | None = None
+    reason: str = ""
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What of a journal is shown; "" means everything. Lives in the URL."""
+
+    kind: str = ""
+    agent: str = ""
+    key: str = ""
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> Self:
+        """Reads `kind`, `agent` and `key`; an unknown kind counts as none."""
+        kind = query.get("kind", "")
+        return cls(kind if kind in KIND_LOOKS else "", query.get("agent", "")[:100], query.get("key", "")[:100])
+
+    def __bool__(self) -> bool:
+        return bool(self.kind or self.agent or self.key)
+
+    @property
+    def query(self) -> str:
+        """The filter as a query string, empty parts left out."""
+        return urlencode({n: v for n, v in (("kind", self.kind), ("agent", self.agent), ("key", self.key)) if v})
+
+    def apply(self, entries: QuerySet[Entry]) -> QuerySet[Entry]:
+        """The entries that match."""
+        wanted = {n: v for n, v in (("kind", self.kind), ("agent", self.agent), ("key", self.key)) if v}
+        return entries.filter(**wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A stretch of a journal, oldest first. `older` is whether matching entries come before it."""
+
+    job_id: int
+    filter: Filter
+    rows: list[Row] = field(default_factory=list)
+    older: bool = False
+    last: int = 0
+
+    @property
+    def first(self) -> int:
+        """The seq to ask for what comes before."""
+        return self.rows[0].seq if self.rows else self.last + 1
+
+
+def read_page(job: Job, chosen: Filter, before: int | None = None, limit: int = PAGE) -> Page:
+    """The newest `limit` matching entries up to the job's head, or those before seq `before`."""
+    last = job.entries if before is None else before - 1
+    matching = chosen.apply(Entry.objects.filter(job=job, seq__lte=last))
+    newest = list(matching.order_by("-seq")[: limit + 1])
+    rows = [row_of(entry) for entry in reversed(newest[:limit])]
+    return Page(job.pk, chosen, rows, older=len(newest) > limit, last=last)
+
+
+def rows_of(entries: Iterable[Entry]) -> list[Row]:
+    """The entries as rows."""
+    return [row_of(entry) for entry in entries]
+
+
+def row_of(entry: Entry) -> Row:
+    """One entry as a row."""
+    body = entry.data
+    word, reason = _WORDING.get(entry.kind, _plain)(body)
+    confidence = body.get("conf")
+    return Row(
+        job_id=entry.job_id,
+        seq=entry.seq,
+        cycle=entry.cycle,
+        kind=entry.kind,
+        look=_look(entry.kind, body),
+        word=word or look_of_kind(entry.kind).word,
+        agent=entry.agent,
+        item=entry.item,
+        key=entry.key,
+        subject=entry.subject,
+        has_value="value" in body,
+        value=body.get("value"),
+        confidence=None if confidence is None else confidence / 1000,
+        reason=reason,
+        quiet=entry.kind in QUIET_KINDS,
+    )
+
+
+def _look(kind: str, body: dict[str, Any]) -> Look:
+    look = look_of_kind(kind)
+    if kind == "run" and body.get("failed"):
+        return Look("failed", "red", look.word, "An agent ran, and some of it failed.")
+    if kind == "tier" and not body.get("reached"):
+        return Look("flag", "grey", look.word, look.meaning)
+    if kind == "conflict" and body.get("action") == "closed":
+        return Look("done", "green", look.word, look.meaning)
+    if kind == "inbox" and body.get("result") != "applied":
+        return Look("inbox", "red", look.word, look.meaning)
+    return look
+
+
+def _plain(body: dict[str, Any]) -> tuple[str, str]:
+    return "", str(body.get("reason") or "")
+
+
+def _run(body: dict[str, Any]) -> tuple[str, str]:
+    ran = body.get("ran", 1)
+    said, changed = body.get("said", 0), body.get("changed", 0)
+    text = f"{_count(ran, 'voice')} ran, said {said}, changed {changed}"
+    if body.get("silenced"):
+        text += f", {body['silenced']} silenced"
+    failed = body.get("failed") or []
+    if failed:
+        first = failed[0]
+        text += f"; {len(failed)} failed: {first.get('cls', '')} {first.get('message', '')}"
+    return "run", text
+
+
+def _conflict(body: dict[str, Any]) -> tuple[str, str]:
+    action = body.get("action", "opened")
+    if action == "closed":
+        return "conflict closed", str(body.get("reason") or body.get("how", ""))
+    sides = len(body.get("sides") or [])
+    waits = f"; {body['awaiting']} is about to rule" if body.get("awaiting") else ""
+    return f"conflict {action}", str(body.get("reason") or f"{_count(sides, 'side')}{waits}")
+
+
+def _approval(body: dict[str, Any]) -> tuple[str, str]:
+    text = str(body.get("reason") or "")
+    if not text and body.get("need"):
+        text = f"{body.get('have', 0)} of {body['need']}"
+    if body.get("by"):
+        text = f"{text} by {body['by']}".strip()
+    return f"approval {body.get('action', '')}".strip(), text
+
+
+def _inbox(body: dict[str, Any]) -> tuple[str, str]:
+    said = str(body.get("message") or body.get("reason") or "")
+    who = f"{body.get('by', '')}: {body.get('act', '')} {body.get('result', '')}".strip()
+    return "inbox", f"{who}. {said}".strip(". ") if said else who
+
+
+def _tier(body: dict[str, Any]) -> tuple[str, str]:
+    tier = body.get("tier", "")
+    if body.get("reached"):
+        return f"tier {tier} reached", str(body.get("reason") or "")
+    gaps = [str(gap.get("text", "")) for gap in body.get("gaps") or []]
+    more = f" (and {len(gaps) - 2} more)" if len(gaps) > 2 else ""
+    return f"tier {tier} not reached", "; ".join(gaps[:2]) + more
+
+
+def _answer(body: dict[str, Any]) -> tuple[str, str]:
+    facts = _count(body.get("facts", 0), "fact")
+    gaps = len(body.get("gaps") or [])
+    stated = f", {_count(gaps, 'stated gap')}" if gaps else ", no gap"
+    return f"answer {body.get('version', '')}", f"{facts} at tier {body.get('tier', 0)}{stated}"
+
+
+def _stop(body: dict[str, Any]) -> tuple[str, str]:
+    causes = [str(cause.get("text", "")) for cause in body.get("causes") or []]
+    return f"stopped: {body.get('reason', '')}", "; ".join(causes[:2])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+_WORDING = {
+    "run": _run,
+    "conflict": _conflict,
+    "approval": _approval,
+    "inbox": _inbox,
+    "tier": _tier,
+    "answer": _answer,
+    "stop": _stop,
+}

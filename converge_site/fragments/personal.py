@@ -1,0 +1,62 @@
+"""What differs from viewer to viewer: the decision form and the job's action.
+
+A push to all viewers leaves these elements empty; each page asks for its own, with its own permissions and receipt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+
+from converge_site.forms.decide import make_form, safe_next
+from converge_site.forms.receipts import new_receipt
+from converge_site.fragments.conflicts import Card
+from converge_site.people import allowed, person_of
+from runtime.actions import Refused
+from runtime.actions.permissions import may
+from runtime.models import Job
+
+DECIDE = "fragments/_decide.html"
+ACTION = "fragments/_job_action.html"
+
+
+def render_decide(
+    request: HttpRequest | None, card: Card, refused: Refused | None = None, typed: Mapping[str, str] | None = None
+) -> SafeString:
+    """The form on a card, or the sentence why this person has none; empty for nobody in particular."""
+    if request is None:
+        return render_to_string(DECIDE, {"card": card})
+    kind = "approve" if card.conflict.kind == "hold" else "decide"
+    verdict = may(person_of(request), kind, conflict=card.conflict)
+    back = request.get_full_path() if request.method == "GET" and not request.headers.get("HX-Request") else ""
+    context = {
+        "card": card,
+        "personal": True,
+        "form": make_form(card, safe_next(request, back), typed) if verdict.allowed else None,
+        "cannot": "" if verdict.allowed else verdict.why,
+        "refused": refused,
+    }
+    return render_to_string(DECIDE, context, request)
+
+
+def render_action(request: HttpRequest | None, job: Job) -> SafeString:
+    """The one action that fits the job's state and this person; empty for nobody in particular."""
+    if request is None:
+        return render_to_string(ACTION, {"job": job})
+    action = {"kind": fitting_action(person_of(request), job), "receipt": new_receipt()}
+    return render_to_string(ACTION, {"job": job, "personal": True, "action": action}, request)
+
+
+def fitting_action(user: User, job: Job) -> str:
+    """ "cancel" while at work, "decide" while waiting, "retry" while recovering, "clone" once done; "" for none."""
+    if job.is_active:
+        return "cancel" if allowed(user, "cancel", job=job) else ""
+    if job.status == "waiting":
+        return "decide" if allowed(user, "decide", job=job) else ""
+    if job.status == "recovering":
+        return "retry" if allowed(user, "retry", job=job) else ""
+    return "clone" if allowed(user, "submit") else ""

@@ -1,0 +1,70 @@
+"""What each voice currently says about a slot, folded from the slot's journal entries."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from runtime.engine.values import BoundsError, canonical
+from runtime.models import Entry
+
+SAYS = ("accepted", "won", "confirmed", "revised", "lost", "contested", "held", "overruled")
+UNSAYS = ("withdrawn", "rejected")
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One voice on one slot: its value, and the entry in which it last spoke."""
+
+    agent: str
+    item: str
+    value: Any
+    confidence: float | None
+    seq: int
+    kind: str
+    evidence: dict[str, Any] = field(default_factory=dict)
+    because: Any = None
+    trace: list[dict[str, Any]] = field(default_factory=list)
+
+    def says(self, value: Any) -> bool:
+        """Whether this voice's value equals `value`, as JSON."""
+        return same_value(self.value, value)
+
+
+def same_value(one: Any, other: Any) -> bool:
+    """Whether two JSON values are one value: 1 is 1.0, and true is not 1."""
+    try:
+        return canonical(one) == canonical(other)
+    except BoundsError:
+        return False
+
+
+def read_voices(job_id: int, key: str, subjects: Iterable[str]) -> dict[str, list[Voice]]:
+    """For each subject, what the voices on `(key, subject)` say now, in the order in which they first spoke."""
+    said: dict[str, dict[tuple[str, str], Voice]] = defaultdict(dict)
+    entries = Entry.objects.filter(job_id=job_id, key=key, subject__in=list(subjects), kind__in=SAYS + UNSAYS)
+    for entry in entries.order_by("seq"):
+        voice = (entry.agent, entry.item)
+        if entry.kind in UNSAYS:
+            said[entry.subject].pop(voice, None)
+        else:
+            said[entry.subject][voice] = _voice(entry)
+    return {subject: list(voices.values()) for subject, voices in said.items()}
+
+
+def _voice(entry: Entry) -> Voice:
+    body = entry.data
+    confidence = body.get("conf")
+    return Voice(
+        agent=entry.agent,
+        item=entry.item,
+        value=body.get("value"),
+        confidence=None if confidence is None else confidence / 1000,
+        seq=entry.seq,
+        kind=entry.kind,
+        evidence=body.get("evidence") or {},
+        because=body.get("because"),
+        trace=body.get("trace") or [],
+    )

@@ -1,0 +1,240 @@
+"""The one settings module: read from the environment, and loud about what it cannot use.
+
+| variable | meaning | default |
+|---|---|---|
+| CONVERGE_HOME | database, sockets, logs, secret key | `var/` beside manage.py |
+| CONVERGE_DATABASE_URL | database | SQLite under CONVERGE_HOME |
+| CONVERGE_REDIS_URL | Redis or Valkey | a server that `up` starts under CONVERGE_HOME |
+| CONVERGE_PORT | where `up` serves | 8000 |
+| CONVERGE_ORIGINS | public addresses, e.g. `https://converge.example.org`, comma-separated | this machine only |
+| CONVERGE_SECRET_KEY | signs sessions and links; the same on every host | made under CONVERGE_HOME |
+| CONVERGE_DEBUG | 1 shows tracebacks on pages | 0 |
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+from converge_site.home import locate_redis_socket, open_home, read_secret_key, socket_url
+from converge_site.sqlite import use_sound_sqlite
+
+use_sound_sqlite()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def _read_flag(name: str) -> bool:
+    value = os.environ.get(name, "0")
+    if value not in ("", "0", "1"):
+        raise ImproperlyConfigured(f"{name} must be 0 or 1, not {value!r}.")
+    return value == "1"
+
+
+def _read_port() -> int:
+    value = os.environ.get("CONVERGE_PORT") or "8000"
+    if not value.isdecimal() or not 1 <= int(value) <= 65535:
+        raise ImproperlyConfigured(f"CONVERGE_PORT must be a number from 1 to 65535, not {value!r}.")
+    return int(value)
+
+
+def _read_origins() -> list[str]:
+    origins = [part.strip() for part in os.environ.get("CONVERGE_ORIGINS", "").split(",") if part.strip()]
+    for origin in origins:
+        parts = urlsplit(origin)
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or origin != f"{parts.scheme}://{parts.netloc}"
+        ):
+            raise ImproperlyConfigured(
+                f"CONVERGE_ORIGINS holds {origin!r}; each must be scheme://host or scheme://host:port, no more."
+            )
+    return origins
+
+
+def _read_database(home: Path) -> dict[str, Any]:
+    url = os.environ.get("CONVERGE_DATABASE_URL") or f"sqlite:///{home / 'converge.sqlite3'}"
+    try:
+        database: dict[str, Any] = dict(dj_database_url.parse(url))
+    except (ValueError, KeyError) as error:
+        # The URL may hold a password, so it is not repeated.
+        raise ImproperlyConfigured("CONVERGE_DATABASE_URL is no database URL, e.g. postgres://...") from error
+    if database["ENGINE"].endswith("sqlite3"):
+        if database["NAME"] in ("", ":memory:"):
+            raise ImproperlyConfigured(
+                "CONVERGE_DATABASE_URL: several processes share the database; name a file."
+            )
+        database["NAME"] = str(BASE_DIR / database["NAME"])
+        return database | SQLITE_OPTIONS | {"TEST": {"NAME": str(home / "test.sqlite3")}}
+    if database["ENGINE"].endswith("postgresql"):
+        # A database that is out must be noticed in seconds: /healthz and the pages say so.
+        database["OPTIONS"] = {"connect_timeout": 3} | database.get("OPTIONS", {})
+        return database
+    raise ImproperlyConfigured("CONVERGE_DATABASE_URL: Converge runs on SQLite and PostgreSQL.")
+
+
+def _read_redis_url() -> str | None:
+    url = os.environ.get("CONVERGE_REDIS_URL") or None
+    if url and not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ImproperlyConfigured("CONVERGE_REDIS_URL must begin with redis://, rediss:// or unix://.")
+    return url
+
+
+# Four processes that read, then write: DEFERRED gave 405 commits/s and 83,593 "locked"; IMMEDIATE 4,633/s and
+# none. FULL because the journal is the truth: NORMAL may lose commits that were acknowledged at a power loss.
+SQLITE_OPTIONS: dict[str, Any] = {
+    "OPTIONS": {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,  # seconds to wait for another writer
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-32768;",
+    },
+}
+
+CONVERGE_HOME = open_home(Path(os.environ.get("CONVERGE_HOME") or BASE_DIR / "var").expanduser().resolve())
+CONVERGE_PORT = _read_port()
+CONVERGE_ORIGINS = _read_origins()
+_given_redis_url = _read_redis_url()
+# None: somebody else runs Redis; `up` starts one on this socket otherwise.
+CONVERGE_REDIS_SOCKET = None if _given_redis_url else locate_redis_socket(CONVERGE_HOME)
+CONVERGE_REDIS_URL = _given_redis_url or socket_url(locate_redis_socket(CONVERGE_HOME))
+
+DEBUG = _read_flag("CONVERGE_DEBUG")
+SECRET_KEY = os.environ.get("CONVERGE_SECRET_KEY") or read_secret_key(CONVERGE_HOME)
+
+# Addresses. Any other Host header is refused, which also stops DNS rebinding against a local installation.
+ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]", *(urlsplit(o).hostname or "" for o in CONVERGE_ORIGINS)]
+CSRF_TRUSTED_ORIGINS = CONVERGE_ORIGINS
+_only_https = bool(CONVERGE_ORIGINS) and all(origin.startswith("https://") for origin in CONVERGE_ORIGINS)
+
+# daphne is not among the apps: it would only add `runserver`, and loads Twisted into every command and worker.
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "django_htmx",
+    "runtime",
+    "converge_site",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "converge_site.security.content_security_policy",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "converge_site.urls"
+ASGI_APPLICATION = "converge_site.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "converge_site.context_processors.page_frame",
+                "converge_site.context_processors.page_frame",
+            ],
+        },
+    },
+]
+
+DATABASES = {"default": _read_database(CONVERGE_HOME)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Hints from workers to pages. The pub/sub layer, for the core layer drops silently past 100 messages a channel.
+# redis-py 8 times sockets out after 5 s, which would cut an idle subscription: None.
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {
+            "hosts": [
+                {"address": CONVERGE_REDIS_URL, "socket_timeout": None, "socket_connect_timeout": 1},
+            ],
+            "prefix": "converge",
+        },
+    },
+}
+
+# People
+LOGIN_URL = "/sign-in/"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/sign-in/"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+# Cookies do not tell ports apart: two installations on one machine would sign each other out.
+SESSION_COOKIE_NAME = f"converge_session_{CONVERGE_PORT}"
+CSRF_COOKIE_NAME = f"converge_csrf_{CONVERGE_PORT}"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = _only_https
+CSRF_COOKIE_SECURE = _only_https
+
+# Headers
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SECURE_HSTS_SECONDS = 31_536_000 if _only_https else 0
+# TLS ends at a proxy in front, which must set this header itself (README).
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _only_https else None
+
+# Uploads: seeds are counted and measured again by the submission itself.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 1024 * 1024
+FILE_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
+
+# Files are served from where they lie, with a check on every use: no build step, and never a stale script
+# beside a new page.
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+WHITENOISE_MAX_AGE = 0
+WHITENOISE_ALLOW_ALL_ORIGINS = False
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+UNFOLD = {"SITE_TITLE": "Converge admin", "SITE_HEADER": "Converge", "SITE_URL": "/"}
+
+# To stderr; `up` gives each child a file of its own under CONVERGE_HOME/logs and repeats problems.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {
+        # Django's own handlers are dropped, or each line would come twice.
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.server": {"handlers": [], "level": "INFO", "propagate": True},
+        # A page that does not exist is the visitor's problem, not the operator's.
+        "django.request": {"level": "ERROR"},
+        # A line a job is noise: the journal tells what a job did.
+        "rq": {"level": "WARNING"},
+        "rq.worker": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,123 @@
+"""Tags and filters of the pages. All data goes through autoescape; nothing here marks data as safe."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from converge_site.fragments.context import slot_href
+from converge_site.fragments.decision_words import words_of_decision
+from converge_site.fragments.small_drawings import draw_ladder, draw_spark
+from converge_site.fragments.values import brief_value, confidence_words, field_pairs, pretty_value
+from converge_site.fragments.words import Look, look_of_kind, look_of_slot, look_of_status
+from runtime.models import Decision, Job
+
+register = template.Library()
+
+register.filter("brief", brief_value)
+register.filter("pretty", pretty_value)
+register.filter("pairs", field_pairs)
+register.filter("confidence", confidence_words)
+register.filter("kind_look", look_of_kind)
+register.filter("slot_look", look_of_slot)
+register.filter("status_look", look_of_status)
+
+
+@register.simple_tag
+def icon(name: str, small: bool = False) -> SafeString:
+    """An icon of the page's own sprite, for the eye only: a word always stands beside it."""
+    size = "icon icon-s" if small else "icon"
+    return format_html('<svg class="{}" aria-hidden="true"><use href="#i-{}"/></svg>', size, name)
+
+
+@register.simple_tag
+def look(look: Look, pill: bool = False) -> SafeString:
+    """A status: icon, word and tone."""
+    return format_html(
+        '<span class="status tone-{}{}{}"{}>{}{}</span>',
+        look.tone,
+        " pill" if pill else "",
+        " is-moving" if look.icon == "running" else "",
+        format_html(' title="{}"', look.meaning) if look.meaning else "",
+        icon(look.icon),
+        look.word,
+    )
+
+
+@register.simple_tag
+def when(moment: dt.datetime | None, empty: str = "–") -> SafeString | str:
+    """A moment: the exact time in UTC as text; the page's script makes it relative, with the exact one on hover."""
+    if moment is None:
+        return empty
+    exact = moment.astimezone(dt.UTC)
+    return format_html(
+        '<time datetime="{}">{}</time>', exact.isoformat(timespec="seconds"), exact.strftime("%Y-%m-%d %H:%M UTC")
+    )
+
+
+@register.simple_tag
+def conf_bar(confidence: float | None) -> SafeString | str:
+    """A confidence as a small bar and a figure."""
+    if confidence is None:
+        return ""
+    return format_html(
+        '<span class="conf"><svg viewBox="0 0 34 5" aria-hidden="true"><rect class="track" width="34" height="5"/>'
+        '<rect class="fill" width="{}" height="5"/></svg>{}</span>',
+        f"{34 * min(max(confidence, 0.0), 1.0):.1f}",
+        confidence_words(confidence),
+    )
+
+
+@register.filter
+def tone_of_message(level_tag: str) -> str:
+    """The notice class of a message's level."""
+    return {"error": "bad", "warning": "warn", "success": "good"}.get(level_tag, "info")
+
+
+@register.filter
+def get(mapping: Any, name: Any) -> Any:
+    """`mapping[name]`, or None."""
+    return mapping.get(name) if hasattr(mapping, "get") else None
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """Seconds in words: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min."""
+    if seconds is None:
+        return "–"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+@register.simple_tag
+def slot_link(job_id: int, key: str, subject: str) -> str:
+    """The address of a slot's history."""
+    return slot_href(job_id, key, subject)
+
+
+@register.filter
+def decision_words(decision: Decision) -> str:
+    """What a decision says, in words."""
+    return words_of_decision(decision)
+
+
+@register.inclusion_tag("fragments/_ladder_mini.html")
+def ladder_mini(job: Job) -> dict[str, Any]:
+    """The tier ladder of a row: one rung a tier, filled where reached."""
+    return {"job": job, "steps": draw_ladder(job.tier, job.top_tier)}
+
+
+@register.inclusion_tag("fragments/_spark.html")
+def spark(activity: list[Any] | None) -> dict[str, Any]:
+    """The changes of the latest cycles as small bars."""
+    return draw_spark(activity or [])

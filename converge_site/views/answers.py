@@ -1,0 +1,51 @@
+"""One published answer, as a page and as JSON: a permanent address."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, render
+
+from converge_site.fragments.answers import read_answer
+from converge_site.people import for_people
+from converge_site.views.job import find_job
+from runtime.models import Answer
+from runtime.store import answer_facts
+
+FACTS_SHOWN = 1000
+
+
+@for_people
+def answer(request: HttpRequest, job_id: int, version: int) -> HttpResponse:
+    """One version of a job's answer with all its facts and stated gaps."""
+    job = find_job(job_id)
+    found = get_object_or_404(Answer, job=job, version=version)
+    context = {
+        "section": "jobs",
+        "job": job,
+        "view": read_answer(job, found, FACTS_SHOWN),
+        "is_current": version == job.answer_version,
+        "versions": Answer.objects.filter(job=job).order_by("-version").only("version", "tier", "facts", "cycle")[:50],
+    }
+    return render(request, "pages/answer.html", context)
+
+
+@for_people
+def answer_json(request: HttpRequest, job_id: int, version: int) -> HttpResponse:
+    """One version of a job's answer for machines; `?download=1` saves it as a file."""
+    job = find_job(job_id)
+    found = get_object_or_404(Answer, job=job, version=version)
+    body = {
+        "job": job.pk,
+        "version": found.version,
+        "tier": found.tier,
+        "top_tier": job.top_tier,
+        "cycle": found.cycle,
+        "seq": found.seq,
+        "created_at": found.created_at.isoformat(),
+        "facts": answer_facts(job, found),
+        "gaps": found.gaps,
+    }
+    response = JsonResponse(body, json_dumps_params={"indent": 2, "ensure_ascii": False})
+    if request.GET.get("download"):
+        response["Content-Disposition"] = f'attachment; filename="answer-{job.pk}-{found.version}.json"'
+    return response

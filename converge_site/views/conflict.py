@@ -1,0 +1,111 @@
+"""Conflicts and holds: the page, the inbox, and the decision form on both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from converge_site.forms.decide import read_choice, safe_next
+from converge_site.forms.receipts import read_receipt
+from converge_site.fragments.conflicts import Card, read_card
+from converge_site.fragments.context import slot_href
+from converge_site.fragments.personal import render_decide
+from converge_site.people import for_people, person_of
+from converge_site.views.refusals import render_refusal, status_of
+from runtime.actions import Refused, answer_hold, decide_conflict, undo_decision
+from runtime.actions.permissions import may
+from runtime.models import Conflict, Decision
+
+
+def find_card(conflict_id: int) -> Card:
+    """The card of a conflict; 404 if there is none."""
+    rows = Conflict.objects.select_related("job", "job__pack", "job__submitter")
+    return read_card(get_object_or_404(rows, pk=conflict_id))
+
+
+@for_people
+def conflict(request: HttpRequest, conflict_id: int) -> HttpResponse:
+    """One open question, or how it was settled."""
+    card = find_card(conflict_id)
+    return render_conflict(request, card)
+
+
+@for_people
+def decide(request: HttpRequest, conflict_id: int) -> HttpResponse:
+    """GET: the decision form alone, for whoever asks. POST: sends a decision to the job's inbox."""
+    card = find_card(conflict_id)
+    if request.method != "POST":
+        return HttpResponse(render_decide(request, card))
+    try:
+        _send(person_of(request), card, request)
+    except Refused as refused:
+        return _refused(request, conflict_id, refused)
+    if request.headers.get("HX-Request"):
+        return HttpResponse(render_decide(request, find_card(conflict_id)))
+    messages.success(request, "Sent. It is applied at the start of the job's next cycle.")
+    return redirect(safe_next(request, reverse("conflict", args=[conflict_id])))
+
+
+def _send(user: User, card: Card, request: HttpRequest) -> Decision:
+    """Calls the action that fits the kind of question."""
+    kind = "approve" if card.conflict.kind == "hold" else "decide"
+    verdict = may(user, kind, conflict=card.conflict)
+    if not verdict.allowed:
+        raise Refused(verdict.why, code="forbidden")
+    posted = request.POST.dict()
+    choice = read_choice(card, posted)
+    version, reason = posted.get("version", ""), posted.get("reason", "").strip()
+    receipt = read_receipt(posted.get("receipt"))
+    if card.conflict.kind == "hold":
+        return answer_hold(user, card.conflict.pk, version, choice["approve"], reason, receipt)
+    return decide_conflict(user, card.conflict.pk, version, choice, reason, receipt)
+
+
+def _refused(request: HttpRequest, conflict_id: int, refused: Refused) -> HttpResponse:
+    """The question as it is now, with the message and what was typed."""
+    if refused.code == "forbidden" and not request.headers.get("HX-Request"):
+        return render_refusal(request, refused, back=reverse("conflict", args=[conflict_id]))
+    card = find_card(conflict_id)
+    typed = request.POST.dict()
+    if refused.code == "stale":
+        typed.pop("choice", None)  # a side is named by its place, and the places may be others now
+    if request.headers.get("HX-Request"):
+        return HttpResponse(render_decide(request, card, refused, typed), status=status_of(refused))
+    return render_conflict(request, card, refused, typed)
+
+
+def render_conflict(
+    request: HttpRequest, card: Card, refused: Refused | None = None, typed: dict[str, str] | None = None
+) -> HttpResponse:
+    """The page of one question; after a refusal with the message, the fresh state and what was typed."""
+    context: dict[str, Any] = {
+        "section": "inbox",
+        "card": card,
+        "decisions": card.conflict.decisions.order_by("-id"),
+        "personal": True,
+        "refused": refused,
+        "typed": typed,
+    }
+    return render(request, "pages/conflict.html", context, status=status_of(refused) if refused else 200)
+
+
+@for_people
+@require_POST
+def undo(request: HttpRequest, job_id: int) -> HttpResponse:
+    """Takes an operator's decision on a slot back."""
+    posted = request.POST
+    key, subject = posted.get("key", ""), posted.get("subject", "")
+    back = slot_href(job_id, key, subject)
+    try:
+        receipt = read_receipt(posted.get("receipt"))
+        undo_decision(person_of(request), job_id, key, subject, posted.get("reason", "").strip(), receipt)
+    except Refused as refused:
+        return render_refusal(request, refused, back=back)
+    messages.success(request, "Sent. The decision is undone at the start of the job's next cycle.")
+    return redirect(back)

@@ -1,0 +1,303 @@
+"""The engine: cycles over one job's ledger, until a fixed point. Pure: values in, values out.
+
+    core = Core(pack)
+    while True:
+        runs = core.begin(rows)          # apply what came from outside, pick who runs, on one frozen view
+        effects = [... run the agents ...]
+        commit = core.finish(effects)    # merge serially, judge, and say what to write down
+        if commit.stop: break
+
+Order of arrival carries no meaning: `finish` sorts effects into pack order, then item, then as proposed (D2.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from runtime.engine.closing import Closing, Stop
+from runtime.engine.compiled import compile_pack
+from runtime.engine.conflicts import settle_questions
+from runtime.engine.desk import Receipt, apply_row, apply_seed
+from runtime.engine.eligible import NO_PLAN, Plan, Run, lowest_tier, make_plan
+from runtime.engine.flush import flush
+from runtime.engine.inputs import Effect, InboxRow, Seed
+from runtime.engine.ledger import AgentState, Ledger
+from runtime.engine.log import GENESIS, Entry, chain
+from runtime.engine.merge import merge_run, withdraw
+from runtime.engine.oscillation import Watch
+from runtime.engine.premises import unfounded
+from runtime.engine.prepare import Prepared, Rejected, Statement, prepare
+from runtime.engine.spec import PackSpec
+from runtime.engine.state import FACT, Premises, Shown, Slot, Voice
+from runtime.engine.view import Fact
+
+# Raised whenever the same record would merge to another journal; old jobs keep the number they were begun with.
+ENGINE_VERSION = 1
+
+
+class Commit(NamedTuple):
+    """One cycle, ready to be written down in one transaction (D6.1).
+
+    `entries` are numbered from `first_seq`. `changes` counts slots that show something else than before the cycle.
+    """
+
+    number: int
+    first_seq: int
+    entries: list[Entry]
+    digest: str
+    runs: int
+    changes: int
+    tier: int
+    receipts: list[Receipt]
+    stop: Stop | None
+
+
+class Core:
+    """One job's engine. Raises PackError for a pack that cannot be run."""
+
+    def __init__(self, pack: PackSpec) -> None:
+        self.plan = compile_pack(pack)
+        self.pack = pack
+        self.ledger = Ledger(self.plan)
+        self.watch = Watch(self.ledger) if self.plan.has_loops else None
+        self.closing = Closing(self.ledger)
+        self.digest = GENESIS
+        self.stop: Stop | None = None
+        self._work: Plan = NO_PLAN
+        self._receipts: list[Receipt] = []
+        self._changed: dict[Slot, Shown] = {}
+        self._asked_slots: dict[Slot, None] = {}
+        self._first_seq = 1
+
+    @property
+    def cycle(self) -> int:
+        """The number of the cycle begun last."""
+        return self.ledger.cycle
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the last entry written."""
+        return self.ledger.log.seq - 1
+
+    @property
+    def tier(self) -> int:
+        """The highest tier reached when last judged; 0 is none."""
+        return self.closing.tier
+
+    def begin(self, rows: Iterable[Seed | InboxRow] = ()) -> list[Run]:
+        """Begins a cycle: applies `rows` in order, then picks the eligible voices of the lowest tier that has any."""
+        ledger = self.ledger
+        ledger.cycle += 1
+        ledger.log.entries = []
+        self._first_seq = ledger.log.seq
+        self._receipts = []
+        self._changed = {}
+        self._asked_slots = {}
+        outside = False
+        for row in rows:
+            if type(row) is Seed:
+                apply_seed(ledger, row)
+                outside = True
+            elif isinstance(row, InboxRow):
+                receipt = apply_row(ledger, row)
+                self._receipts.append(receipt)
+                outside = outside or receipt.result == "applied"
+                self.closing.cancelled |= row.act == "cancel"
+        if outside:
+            self.closing.restart()
+            if self.watch is not None:
+                self.watch.restart()
+        self._flush()
+        self._work = NO_PLAN if self.closing.cancelled else make_plan(ledger)
+        if self.watch is not None:
+            self.watch.note_runs(self._work.runs)
+        return self._work.runs
+
+    def finish(self, effects: Sequence[Effect], stop: Stop | None = None) -> Commit:
+        """Merges the effects of the runs that `begin` gave out, and closes the cycle.
+
+        `stop` ends the job for a cause outside the engine (wall time, a lost pack); it is ranked with the engine's own.
+        Raises ValueError unless there is exactly one effect for each run.
+        """
+        ledger, work = self.ledger, self._work
+        prepared = self._prepare(effects)
+        for voice in work.silenced:
+            self._silence(voice)
+        at = 0
+        while at < len(prepared):  # agents in pack order, each with one run entry before its voices' merges
+            end = at
+            while end < len(prepared) and prepared[end].agent is prepared[at].agent:
+                end += 1
+            self._merge_agent(prepared[at].agent, prepared[at:end])
+            at = end
+        self._flush()
+        self._drop_unfounded()
+        settle_questions(ledger, self._asked_slots)
+        self._work = NO_PLAN
+        swing = None
+        if self.watch is not None and (prepared or work.silenced):
+            names = sorted({p.agent.spec.name for p in prepared})
+            swing = self.watch.look(ledger.cycle, [(s.key, s.subject) for s in self._changed], names)
+        self.stop = self.closing.close(work.tier, swing, stop)
+        entries = ledger.log.entries
+        self.digest = chain(self.digest, [e.body for e in entries])
+        changes = sum(1 for slot, before in self._changed.items() if slot.shown() != before)
+        return Commit(
+            ledger.cycle,
+            self._first_seq,
+            entries,
+            self.digest,
+            len(prepared),
+            changes,
+            self.closing.tier,
+            self._receipts,
+            self.stop,
+        )
+
+    def _flush(self) -> None:
+        touched = self.ledger.touched
+        if not touched:
+            return
+        if self.watch is not None:
+            self.watch.note_slots(touched)
+        for slot in touched:
+            if slot.desk is not None or len(slot.cands) > 1 or slot.status != FACT:
+                self._asked_slots[slot] = None
+        for slot, before, _ in flush(self.ledger):
+            self._changed.setdefault(slot, before)
+
+    def _prepare(self, effects: Sequence[Effect]) -> list[Prepared]:
+        ledger, runs = self.ledger, self._work.runs
+        if len(effects) != len(runs):
+            raise ValueError(f"{len(runs)} runs were given out, {len(effects)} effects came back")
+        if len(runs) == 1 and effects[0].agent == runs[0].agent.name and effects[0].item == runs[0].item:
+            prepared = [prepare(ledger, runs[0], effects[0])]
+        else:
+            by_voice = {(e.agent, e.item): e for e in effects}
+            try:
+                prepared = [prepare(ledger, run, by_voice[run.agent.name, run.item]) for run in runs]
+            except KeyError as missing:
+                raise ValueError(f"no effect came back for the run {missing}") from None
+        for run in runs:
+            run.view.close()
+        return prepared
+
+    def _merge_agent(self, agent: AgentState, done: list[Prepared]) -> None:
+        self.ledger.log.add(_run_entry(agent, done))
+        agent.dirty.clear()
+        agent.ever = True
+        for one in done:
+            voice, item = one.run.voice, one.run.item
+            agent.pending.pop(item, None)  # type: ignore[arg-type]
+            agent.retry.pop(item, None)
+            agent.failed.pop(item, None)
+            agent.refused.pop(item, None)
+            voice.ran, voice.silent, voice.shown, voice.failure = True, False, one.run.shown, one.failure
+            voice.refused = []
+            if one.failure is not None:
+                agent.failed[item] = one.failure
+                continue
+            merge_run(self.ledger, one)
+            if voice.refused:
+                agent.refused[item] = voice.refused
+
+    def _silence(self, voice: Voice) -> None:
+        """A voice whose input is gone says nothing any more, without a call (D2.6)."""
+        ledger = self.ledger
+        agent = ledger.agents[voice.at]
+        fields: dict[str, Any] = {"kind": "run", "agent": voice.agent, "ran": 0, "silenced": 1}
+        if voice.item is not None:
+            fields["item"] = voice.item
+        ledger.log.add(fields)
+        for cand in list(voice.said.values()):
+            withdraw(ledger, cand, "what it was said about is gone")
+        voice.silent, voice.shown, voice.failure = True, None, None
+        agent.pending.pop(voice.item, None)  # type: ignore[arg-type]
+        agent.retry.pop(voice.item, None)
+        agent.failed.pop(voice.item, None)
+        agent.refused.pop(voice.item, None)
+        if agent.spec.shape == "whole":
+            agent.dirty.clear()
+        if self.watch is not None:
+            self.watch.note_silence(voice.at, voice.item)
+
+    def _drop_unfounded(self) -> None:
+        """At a would-be fixed point, facts that only hold each other up fall together (D3.5)."""
+        while self.ledger.loop_loosened and not lowest_tier(self.ledger):
+            self.ledger.loop_loosened = False
+            loose = unfounded(self.ledger)
+            for cand in loose:
+                withdraw(self.ledger, cand, "nothing but a circle of facts held it up")
+            self._flush()
+
+    def fact(self, key: str, subject: str) -> Fact | None:
+        """What stands in a slot."""
+        slot = self.ledger.keys[key].slots.get(subject)
+        return Fact(slot) if slot is not None and slot.status == FACT else None
+
+    def facts(self) -> list[Fact]:
+        """Everything that stands, by key (in pack order), then subject."""
+        return [
+            Fact(state.slots[subject])
+            for state in self.ledger.keys.values()
+            for subject in state.in_order()
+            if state.slots[subject].status == FACT
+        ]
+
+
+def _run_entry(agent: AgentState, done: list[Prepared]) -> dict[str, Any]:
+    """One entry for all of an agent's runs in a cycle: counts, failures, and what no merge entry will tell."""
+    fields: dict[str, Any] = {"kind": "run", "agent": agent.spec.name, "ran": len(done)}
+    said = 0
+    failed: list[dict[str, Any]] = []
+    abstained: list[str] = []
+    rebased: list[dict[str, Any]] = []
+    for one in done:
+        item = one.run.item
+        if one.failure is not None:
+            failed.append(
+                {
+                    **({"item": item} if item is not None else {}),
+                    "cls": one.failure.cls,
+                    "message": "".join(c if c.isprintable() else " " for c in one.failure.message[:500]),
+                    "transient": one.failure.transient,
+                }
+            )
+            continue
+        said += len(one.said)
+        if agent.spec.shape == "aggregate" and not one.said:
+            abstained.append(item or "")
+        if one.run.voice.said or agent.spec.shape == "aggregate":
+            rebased += [r for s in one.said if type(s) is Statement and (r := _rebased(agent, one, s)) is not None]
+    fields["said"] = said
+    for name, value in (("failed", failed), ("abstained", abstained), ("rebased", rebased)):
+        if value:
+            fields[name] = value
+    return fields
+
+
+def _rebased(agent: AgentState, one: Prepared, said: Statement) -> dict[str, Any] | None:
+    """A statement repeated unchanged leaves no entry; if it names new premises, a replay must still know them."""
+    if said.because is None:
+        old = _repeated(one, said)
+        if old is None or old.default or old.hold():
+            return None
+        return {"item": one.run.item, "key": said.key, "subject": said.subject, "because": None}
+    if agent.spec.shape != "aggregate":
+        old = _repeated(one, said)
+        if old is None or old.hold():
+            return None
+    return {"item": one.run.item, "key": said.key, "subject": said.subject, "because": said.because}
+
+
+def _repeated(one: Prepared, said: Statement) -> Premises | None:
+    """The premises of the same statement made before, None if this one is new."""
+    for slot, cand in one.run.voice.said.items():
+        if slot.key == said.key and slot.subject == said.subject:
+            same = (cand.raw, cand.conf, cand.evidence) == (said.raw, said.conf, said.evidence)
+            return cand.premises if same else None
+    return None
+
+
+__all__ = ["ENGINE_VERSION", "Commit", "Core", "Rejected"]

@@ -1,0 +1,254 @@
+"""Applies what came from outside at the start of a cycle: seeds, and the rows of the job's inbox in order (D7.2).
+
+Constraints and schemas bind people too (D3.7). A decision made on another state of the slot is stale and has no
+effect (D9.2).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, NamedTuple
+
+from orjson import Fragment
+
+from runtime.engine.inputs import INBOX_ACTS, InboxRow, Seed
+from runtime.engine.ledger import Ledger
+from runtime.engine.merge import merge_statement, restand_and_tell, withdraw, write_rejected
+from runtime.engine.prepare import Rejected, Statement, check_value
+from runtime.engine.resolve import approvals_for, counts_for
+from runtime.engine.spec import PERSON, SEED
+from runtime.engine.state import GROUND, HELD, Slot, Verdict, Voice
+from runtime.engine.values import BoundsError, canonical, check_name, thousandths
+
+
+NOT_JSON = "the value is not JSON as Converge takes it, or is too large"
+
+
+class Receipt(NamedTuple):
+    """What became of one inbox row: `applied`, `refused` or `stale`, and a sentence for who asked."""
+
+    id: int
+    result: str
+    message: str
+
+
+def slot_version(slot: Slot) -> str:
+    """The set of the sides' values, as 16 hex digits: what a decision is made on (D3.4). Holds add what they ask."""
+    parts = sorted({c.raw for c in slot.cands})
+    if slot.would is not None:
+        parts.append(b"would:" + slot.would)
+    return hashlib.sha256(b"\n".join(parts)).hexdigest()[:16]
+
+
+def apply_seed(ledger: Ledger, seed: Seed) -> None:
+    """A seed speaks as a voice of its own, with no premises."""
+    _say(ledger, ledger.person(SEED, str(seed.number)), seed.key, seed.subject, seed.value, seed.confidence, seed.evidence)
+
+
+def _say(
+    ledger: Ledger, voice: Voice, key: str, subject: str, value: Any, confidence: float, evidence: Any = None
+) -> str:
+    """Merges a person's or seed's statement; gives why it was refused, or ""."""
+    said = _check_said(ledger, voice, key, subject, value, confidence, evidence)
+    if type(said) is Statement:
+        merge_statement(ledger, voice, said)
+        return ""
+    assert isinstance(said, Rejected)
+    write_rejected(ledger, voice, said)
+    return said.reason
+
+
+def _check_said(
+    ledger: Ledger, voice: Voice, key: str, subject: str, value: Any, confidence: float, evidence: Any
+) -> Statement | Rejected:
+    try:
+        check_name("key", key)
+        check_name("subject", subject)
+        if key not in ledger.keys:
+            raise BoundsError(f"`{key}` is no key of this pack; its keys are {', '.join(ledger.keys)}")
+        raw, conf = canonical(value), thousandths(confidence)
+        proof = canonical(dict(evidence)) if evidence else b""
+    except BoundsError as error:
+        names = [n if isinstance(n, str) and n.isprintable() else "" for n in (key, subject)]
+        return Rejected(names[0], names[1], None, None, b"", None, str(error), malformed=True)
+    refusal, rule = check_value(ledger, voice.agent, key, subject, raw, conf, proof)
+    if refusal:
+        return Rejected(key, subject, raw, conf, proof, None, refusal, rule)
+    return Statement(key, subject, raw, conf, proof, GROUND, None)
+
+
+def apply_row(ledger: Ledger, row: InboxRow) -> Receipt:
+    """Applies one row and writes it down. An unknown act is a programmer's error (ValueError)."""
+    if row.act not in INBOX_ACTS:
+        raise ValueError(f"unknown inbox act {row.act!r}")
+    fields: dict[str, Any] = {"kind": "inbox", "row": row.id, "act": row.act, "by": row.by}
+    if row.reason:
+        fields["reason"] = row.reason
+    if row.version:
+        fields["version"] = row.version
+    if row.groups:
+        fields["groups"] = list(row.groups)
+    if row.act in ("cancel", "retry"):
+        return _plain(ledger, row, fields)
+    fields.update(key=row.key, subject=row.subject)
+    refusal = _cannot_name_slot(ledger, row)
+    if refusal:
+        return _finish(ledger, row, fields, "refused", refusal)
+    slot = ledger.slot(row.key, row.subject)
+    if row.version and row.version != slot_version(slot):
+        message = "the candidates changed since this was decided; nothing was done"
+        return _finish(ledger, row, {**fields, **_chosen(row)}, "stale", message)
+    return _ACTS[row.act](ledger, row, slot, fields)
+
+
+def _chosen(row: InboxRow) -> dict[str, Any]:
+    """The row's own value for the journal, so that a replay applies the same row."""
+    if row.none:
+        return {"none": True}
+    try:
+        return {"choice": Fragment(canonical(row.value)), "sure": thousandths(row.confidence)}
+    except BoundsError:
+        return {}
+
+
+def _cannot_name_slot(ledger: Ledger, row: InboxRow) -> str:
+    try:
+        check_name("key", row.key)
+        check_name("subject", row.subject)
+    except BoundsError:
+        return "the row names no slot"
+    return "" if row.key in ledger.keys else f"`{row.key}` is no key of this pack"
+
+
+def _finish(ledger: Ledger, row: InboxRow, fields: dict[str, Any], result: str, message: str) -> Receipt:
+    for name in ("key", "subject"):
+        if name in fields and not str(fields[name]).isprintable():
+            fields[name] = ""
+    ledger.log.add({**fields, "result": result, "message": message})
+    return Receipt(row.id, result, message)
+
+
+def _plain(ledger: Ledger, row: InboxRow, fields: dict[str, Any]) -> Receipt:
+    if row.act == "cancel":
+        return _finish(ledger, row, fields, "applied", "the job ends here")
+    count = 0
+    for agent in ledger.agents:
+        if agent.failed:
+            agent.retry.update(dict.fromkeys(agent.failed))
+            ledger.awake[agent.tier][agent.at] = None
+            count += len(agent.failed)
+    message = f"{count} failed {'run is' if count == 1 else 'runs are'} tried again" if count else "nothing had failed"
+    return _finish(ledger, row, fields, "applied", message)
+
+
+def _decide(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) -> Receipt:
+    fields.update(_chosen(row))
+    raw: bytes | None = None
+    if not row.none:
+        try:
+            raw = canonical(row.value)
+        except BoundsError:
+            return _finish(ledger, row, fields, "refused", NOT_JSON)
+        refusal, _ = check_value(ledger, "@operator", row.key, row.subject, raw, 1000, b"")
+        if refusal:
+            return _finish(ledger, row, fields, "refused", refusal)
+    slot.own_desk().verdict = Verdict(raw, row.by, row.groups)
+    return _restand(ledger, row, slot, fields, "decided")
+
+
+def _restand(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any], done: str) -> Receipt:
+    message = done
+    plan = ledger.plan.keys[slot.key]
+    fields.update(result="applied", message=message)
+    ledger.loosen(slot)
+    restand_and_tell(ledger, slot, plan, fields)
+    return Receipt(row.id, "applied", message)
+
+
+def _undo(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) -> Receipt:
+    if slot.desk is None or slot.desk.verdict is None:
+        return _finish(ledger, row, fields, "refused", "nobody decided this slot; there is nothing to undo")
+    slot.desk.verdict = None
+    return _restand(ledger, row, slot, fields, "the decision is undone")
+
+
+def _approve(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) -> Receipt:
+    """Counts one person's approval for exactly the value that is held, and no other (D9.2)."""
+    if slot.status != HELD or slot.would is None:
+        return _finish(ledger, row, fields, "stale", "nothing waits for approval here any more")
+    plan = ledger.plan.keys[slot.key]
+    raw = slot.would
+    rules = [r for r in plan.approvals if counts_for(r, row.by, row.groups, ledger.submitter)]
+    if not rules:
+        return _finish(ledger, row, fields, "refused", "your approval does not count under the rule that holds this")
+    people = slot.own_desk().approvals.setdefault(raw, {})
+    people[row.by] = row.groups
+    have = max(approvals_for(slot.desk, r, raw, ledger.submitter) for r in rules)
+    need = max(r.needs for r in rules)
+    receipt = _restand(ledger, row, slot, fields, f"approved, {have} of {need}")
+    ledger.log.add(
+        {
+            "kind": "approval",
+            "action": "granted",
+            "key": slot.key,
+            "subject": slot.subject,
+            "value": Fragment(raw),
+            "by": row.by,
+            "have": have,
+            "need": need,
+        }
+    )
+    return receipt
+
+
+def _refuse(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) -> Receipt:
+    if slot.status != HELD or slot.would is None:
+        return _finish(ledger, row, fields, "stale", "nothing waits for approval here any more")
+    raw = slot.would
+    slot.own_desk().refusals[raw] = row.by
+    receipt = _restand(ledger, row, slot, fields, "refused; this value will not stand")
+    ledger.log.add(
+        {
+            "kind": "approval",
+            "action": "refused",
+            "key": slot.key,
+            "subject": slot.subject,
+            "value": Fragment(raw),
+            "by": row.by,
+        }
+    )
+    return receipt
+
+
+def _add_fact(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) -> Receipt:
+    fields.update(_chosen(row))
+    voice = ledger.person(PERSON, row.by)
+    said = _check_said(ledger, voice, row.key, row.subject, row.value, row.confidence, None)
+    if type(said) is Rejected:
+        return _finish(ledger, row, fields, "refused", NOT_JSON if said.malformed else said.reason)
+    assert type(said) is Statement
+    receipt = _finish(ledger, row, fields, "applied", "the fact is added")
+    merge_statement(ledger, voice, said)
+    return receipt
+
+
+def _withdraw_fact(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) -> Receipt:
+    voice = ledger.person(PERSON, row.by)
+    cand = slot.candidate_of(voice)
+    if cand is None:
+        return _finish(ledger, row, fields, "refused", "people can withdraw only what they said themselves")
+    receipt = _finish(ledger, row, fields, "applied", "the fact is withdrawn")
+    withdraw(ledger, cand, "withdrawn by who said it")
+    return receipt
+
+
+_ACTS = {
+    "decide": _decide,
+    "undo": _undo,
+    "approve": _approve,
+    "refuse": _refuse,
+    "add_fact": _add_fact,
+    "withdraw_fact": _withdraw_fact,
+}
+
+__all__ = ["Receipt", "apply_row", "apply_seed", "slot_version"]

@@ -1,0 +1,294 @@
+"""The serial merge: one statement at a time, each to exactly one outcome, the first that applies (D2.3, section 3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orjson import Fragment
+
+from runtime.engine.compiled import KeyPlan
+from runtime.engine.ledger import Ledger
+from runtime.engine.prepare import Prepared, Rejected, Statement
+from runtime.engine.resolve import Standing
+from runtime.engine.state import CONTESTED, EMPTY, FACT, HELD, STATUS_NAMES, Candidate, Ruling, Shown, Slot, Voice
+
+
+def merge_run(ledger: Ledger, done: Prepared) -> None:
+    """Merges what one voice said: withdrawals first, then statements as proposed (D2.3)."""
+    voice = done.run.voice
+    if done.agent.spec.shape == "aggregate":
+        _merge_ruling(ledger, done)
+        return
+    valid = {(s.key, s.subject) for s in done.said if type(s) is Statement}
+    if voice.said:
+        _withdraw_unsaid(ledger, done, valid)
+    for said in done.said:
+        if type(said) is Statement:
+            merge_statement(ledger, voice, said)
+        else:
+            write_rejected(ledger, voice, said)
+
+
+def _withdraw_unsaid(ledger: Ledger, done: Prepared, valid: set[tuple[str, str]]) -> None:
+    """A run speaks for its voice: what it said before and does not say now is withdrawn (D3.5)."""
+    refused = {(s.key, s.subject) for s in done.said if type(s) is Rejected}
+    append = done.agent.spec.append
+    for cand in list(done.run.voice.said.values()):
+        slot = (cand.slot.key, cand.slot.subject)
+        if slot in valid:
+            continue
+        if slot in refused:
+            withdraw(ledger, cand, "what it says now was refused")
+        elif not append:
+            withdraw(ledger, cand, "it does not say so any more")
+        elif not cand.premises.hold():
+            withdraw(ledger, cand, "a premise fell, and it was not said again")
+
+
+def merge_statement(ledger: Ledger, voice: Voice, said: Statement) -> None:
+    """Puts one statement into its slot and writes down its outcome; nothing if the voice repeats itself unchanged."""
+    key, subject, raw, conf, evidence, premises, because = said
+    slot = ledger.slot(key, subject)
+    old = voice.said.get(slot)
+    if old is not None and old.raw == raw and old.conf == conf and old.evidence == evidence:
+        if not old.premises.hold():
+            ledger.rebase(old, premises)
+        return
+    plan = ledger.plan.keys[key]
+    before = (slot.status, slot.raw, slot.strength)
+    supported = before[0] == FACT and before[1] == raw and _another_says(slot, voice, raw)
+    stood = old is not None and before[0] == FACT and before[1] == old.raw
+    ledger.put(Candidate(voice, slot, raw, conf, evidence, premises, ledger.log.seq), old)
+    standing = ledger.restand(slot, plan)
+    if standing is None:  # alone in its slot, and nobody is asked
+        outcome, reason = ("revised" if stood else "accepted"), ""
+    else:
+        outcome, reason = _outcome(slot, standing, raw, supported, stood)
+    fields: dict[str, Any] = {
+        "kind": outcome,
+        "agent": voice.agent,
+        "key": key,
+        "subject": subject,
+        "value": Fragment(raw),
+        "conf": conf,
+    }
+    if voice.item is not None:
+        fields["item"] = voice.item
+    if evidence:
+        fields["evidence"] = Fragment(evidence)
+    if because is not None:
+        fields["because"] = because
+    if reason:
+        fields["reason"] = reason
+    if standing is not None and standing.trace:
+        fields["trace"] = standing.trace
+    write_with_change(ledger, slot, before, fields, raw, conf, standing)
+
+
+def _another_says(slot: Slot, voice: Voice, raw: bytes) -> bool:
+    desk = slot.desk
+    if desk is not None and desk.verdict is not None and desk.verdict.raw == raw:
+        return True
+    if desk is not None and any(r.raw == raw for r in desk.rulings.values()):
+        return True
+    return any(c.raw == raw and c.voice is not voice for c in slot.cands)
+
+
+def _outcome(slot: Slot, standing: Standing, raw: bytes, supported: bool, stood: bool) -> tuple[str, str]:
+    desk = slot.desk
+    if desk is not None and desk.verdict is not None and desk.verdict.raw != raw:
+        return "overruled", f"{desk.verdict.by} decided otherwise for this slot"
+    if standing.refused and standing.would == raw and desk is not None:
+        return "overruled", f"{desk.refusals[raw]} refused this very value"
+    if standing.status == CONTESTED:
+        return "contested", "no rule decides between the sides"
+    if standing.status == HELD and standing.would == raw:
+        return "held", f"it needs approval under `{standing.rule}`"
+    if standing.status != FACT or standing.raw != raw:
+        return "lost", f"`{standing.rule}` decided for another side" if standing.rule else "another side stands"
+    if supported:
+        return "confirmed", ""
+    if stood:
+        return "revised", ""
+    return ("won", f"`{standing.rule}` decided for it") if standing.trace else ("accepted", "")
+
+
+def write_with_change(
+    ledger: Ledger,
+    slot: Slot,
+    before: Shown,
+    fields: dict[str, Any],
+    raw: bytes | None,
+    conf: int | None,
+    standing: Standing | None,
+) -> None:
+    """Writes an entry down with what the slot shows after it, and a second one if another value rose by it."""
+    log = ledger.log
+    after = (slot.status, slot.raw, slot.strength)
+    rises = after[0] == FACT and after[1] != before[1] and after[1] != raw
+    if after != before and not rises:
+        _tell_change(fields, after, raw, conf)
+        slot.seq, slot.cycle = log.seq, ledger.cycle
+    log.add(fields)
+    if rises:
+        slot.seq, slot.cycle = log.seq, ledger.cycle
+        log.add(_risen(slot, standing))
+
+
+def _tell_change(fields: dict[str, Any], after: Shown, raw: bytes | None, conf: int | None) -> None:
+    fields["now"] = STATUS_NAMES[after[0]]
+    if after[0] == FACT:
+        fields["value"] = Fragment(after[1] or b"null")
+        if after[2] != conf:
+            fields["strength"] = after[2]
+
+
+def _risen(slot: Slot, standing: Standing | None) -> dict[str, Any]:
+    """A side that stands now although its voices said nothing new: the strongest of them is named."""
+    fields: dict[str, Any] = {
+        "kind": "risen",
+        "key": slot.key,
+        "subject": slot.subject,
+        "value": Fragment(slot.raw or b"null"),
+        "conf": slot.strength,
+        "now": STATUS_NAMES[FACT],
+    }
+    mine = sorted((c for c in slot.cands if c.raw == slot.raw), key=lambda c: (-c.conf, c.voice.agent, c.voice.item or ""))
+    if mine:
+        fields["agent"] = mine[0].voice.agent
+        if mine[0].voice.item is not None:
+            fields["item"] = mine[0].voice.item
+    if standing is not None and standing.trace:
+        fields["trace"] = standing.trace
+    return fields
+
+
+def write_rejected(ledger: Ledger, voice: Voice, said: Rejected) -> None:
+    """Writes a refused proposal down with its reason."""
+    fields: dict[str, Any] = {"kind": "rejected", "agent": voice.agent, "reason": said.reason}
+    if said.key:
+        fields["key"] = said.key
+    if said.subject:
+        fields["subject"] = said.subject
+    if voice.item is not None:
+        fields["item"] = voice.item
+    if said.raw is not None:
+        fields["value"] = Fragment(said.raw)
+        fields["conf"] = said.conf
+    if said.evidence:
+        fields["evidence"] = Fragment(said.evidence)
+    if said.because is not None:
+        fields["because"] = said.because
+    if said.rule:
+        fields["rule"] = said.rule
+    if said.malformed:
+        fields["malformed"] = True
+    ledger.log.add(fields)
+    voice.refused.append((said.key, said.subject, said.reason))
+
+
+def withdraw(ledger: Ledger, cand: Candidate, reason: str) -> None:
+    """Takes back what a voice said about a slot, and writes down what stands there now."""
+    slot, voice = cand.slot, cand.voice
+    plan = ledger.plan.keys[slot.key]
+    before = slot.shown()
+    ledger.drop(cand)
+    standing = ledger.restand(slot, plan)
+    fields: dict[str, Any] = {
+        "kind": "withdrawn",
+        "agent": voice.agent,
+        "key": slot.key,
+        "subject": slot.subject,
+        "reason": reason,
+        "was": cand.seq,
+    }
+    if voice.item is not None:
+        fields["item"] = voice.item
+    write_with_change(ledger, slot, before, fields, None, None, standing)
+
+
+def _merge_ruling(ledger: Ledger, done: Prepared) -> None:
+    """An aggregation agent's word: no side, but what the rule that names it goes by (D3.2)."""
+    run, voice = done.run, done.run.voice
+    assert run.item is not None
+    key = done.agent.spec.over
+    slot = ledger.slot(key, run.item)
+    plan = ledger.plan.keys[key]
+    desk = slot.own_desk()
+    before = slot.shown()
+    old = desk.rulings.get(voice.at)
+    statements = [s for s in done.said if type(s) is Statement]
+    refused = [s for s in done.said if type(s) is Rejected]
+    said = statements[0] if statements and not refused else None
+    ruling = Ruling(said.raw if said else None, said.conf if said else 0, run.shown, run.premises)
+    ruling.refused = bool(refused)
+    if old is not None:
+        ledger.release(old.premises)
+    if said is not None:
+        ruling.premises = said.premises
+    ledger.acquire(ruling.premises)
+    desk.rulings[voice.at] = ruling
+    for bad in refused:
+        write_rejected(ledger, voice, bad)
+    standing = ledger.restand(slot, plan)
+    if standing is None:
+        return
+    unchanged = old is not None and said is not None and (old.raw, old.conf) == (said.raw, said.conf)
+    if said is None or (unchanged and slot.shown() == before):
+        _write_shift(ledger, slot, before, standing, voice)
+        return
+    outcome, reason = _outcome(slot, standing, said.raw, False, False)
+    fields: dict[str, Any] = {
+        "kind": outcome,
+        "agent": voice.agent,
+        "item": run.item,
+        "key": key,
+        "subject": run.item,
+        "value": Fragment(said.raw),
+        "conf": said.conf,
+        "ruling": True,
+        "reason": reason,
+        "trace": standing.trace or [],
+    }
+    if said.evidence:
+        fields["evidence"] = Fragment(said.evidence)
+    if said.because is not None:
+        fields["because"] = said.because
+    write_with_change(ledger, slot, before, fields, said.raw, said.conf, standing)
+
+
+def _write_shift(ledger: Ledger, slot: Slot, before: Shown, standing: Standing | None, voice: Voice) -> None:
+    """After an abstention the rules below are asked: what they change needs an entry of its own."""
+    after = slot.shown()
+    if after == before:
+        return
+    slot.seq, slot.cycle = ledger.log.seq, ledger.cycle
+    if after[0] == FACT:
+        ledger.log.add(_risen(slot, standing))
+        return
+    ledger.log.add(
+        {
+            "kind": "withdrawn",
+            "agent": voice.agent,
+            "item": voice.item,
+            "key": slot.key,
+            "subject": slot.subject,
+            "ruling": True,
+            "reason": "it rules no more on these sides",
+            "now": STATUS_NAMES[after[0]],
+        }
+    )
+
+
+def restand_and_tell(ledger: Ledger, slot: Slot, plan: KeyPlan, fields: dict[str, Any]) -> None:
+    """After a person's word changed the slot's desk: one entry that says what stands now."""
+    before = slot.shown()
+    ledger.restand(slot, plan)
+    after = slot.shown()
+    if after != before:
+        _tell_change(fields, after, None, None)
+        slot.seq, slot.cycle = ledger.log.seq, ledger.cycle
+    ledger.log.add(fields)
+
+
+__all__ = ["EMPTY", "merge_run", "merge_statement", "restand_and_tell", "withdraw", "write_rejected"]

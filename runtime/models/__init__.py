@@ -1,0 +1,23 @@
+"""Rows, constraints and querysets. Only actions and the store write them (D9.3, DESIGN 11)."""
+
+from runtime.models.answer import Answer
+from runtime.models.audit import AuditRecord
+from runtime.models.governance import Conflict, Decision
+from runtime.models.job import STATUS_WORDS, Job, JobStatus
+from runtime.models.journal import Cycle, Entry
+from runtime.models.pack import Agent, GovernanceRule, Pack
+
+__all__ = [
+    "STATUS_WORDS",
+    "Agent",
+    "Answer",
+    "AuditRecord",
+    "Conflict",
+    "Cycle",
+    "Decision",
+    "Entry",
+    "GovernanceRule",
+    "Job",
+    "JobStatus",
+    "Pack",
+]

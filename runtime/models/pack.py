@@ -1,0 +1,86 @@
+"""Packs as an admin sees and changes them. A job freezes them into a PackSpec when it is submitted (D6.4)."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from runtime.engine.spec import RULE_KINDS, SHAPES
+
+
+class Pack(models.Model):
+    """A named kind of decision. `digest` is that of the code's spec when it was last synced."""
+
+    name = models.SlugField(max_length=100, unique=True)
+    title = models.CharField(max_length=200, blank=True)
+    description = models.TextField(blank=True)
+    version = models.CharField(max_length=50, default="1")
+    enabled = models.BooleanField(default=True)
+    keys = models.JSONField(default=list, blank=True)
+    tiers = models.JSONField(default=list, blank=True)
+    budget = models.JSONField(default=dict, blank=True)
+    answer = models.JSONField(default=list, blank=True)
+    digest = models.CharField(max_length=64, blank=True)
+    changed_fields = models.JSONField(default=list, blank=True)
+    synced_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.title or self.name
+
+
+class Agent(models.Model):
+    """One agent of a pack. `changed_fields` names what an admin set, which a sync leaves alone."""
+
+    pack = models.ForeignKey(Pack, on_delete=models.CASCADE, related_name="agents")
+    name = models.CharField(max_length=100)
+    position = models.PositiveIntegerField(default=0)
+    shape = models.CharField(max_length=20, choices=[(s, s) for s in SHAPES], default="whole")
+    kind = models.CharField(max_length=20, default="python")
+    enabled = models.BooleanField(default=True)
+    tier = models.PositiveSmallIntegerField(default=1)
+    required = models.BooleanField(default=False)
+    append = models.BooleanField(default=False)
+    timeout = models.FloatField(default=30.0, help_text="Seconds one run may take.")
+    reads = models.JSONField(default=list, blank=True)
+    writes = models.JSONField(default=list, blank=True)
+    over = models.CharField(max_length=100, blank=True)
+    group_by = models.CharField(max_length=100, blank=True)
+    title = models.CharField(max_length=200, blank=True)
+    description = models.TextField(blank=True)
+    config = models.JSONField(default=dict, blank=True)
+    changed_fields = models.JSONField(default=list, blank=True)
+
+    class Meta:
+        ordering = ["pack", "position"]
+        constraints = [models.UniqueConstraint(fields=["pack", "name"], name="agent_name_once_a_pack")]
+
+    def __str__(self) -> str:
+        return f"{self.pack.name}: {self.name}"
+
+
+class GovernanceRule(models.Model):
+    """One rule of governance as data. The meaning of `params` is told in `runtime.engine.spec.RuleSpec`."""
+
+    ORIGINS = [("code", "code"), ("admin", "admin")]
+
+    pack = models.ForeignKey(Pack, on_delete=models.CASCADE, related_name="rules")
+    name = models.CharField(max_length=100)
+    kind = models.CharField(max_length=20, choices=[(k, k) for k in RULE_KINDS])
+    keys = models.JSONField(default=list, blank=True)
+    priority = models.IntegerField(default=100)
+    params = models.JSONField(default=dict, blank=True)
+    expression = models.TextField(blank=True)
+    message = models.CharField(max_length=500, blank=True)
+    enabled = models.BooleanField(default=True)
+    origin = models.CharField(max_length=10, choices=ORIGINS, default="code")
+    position = models.PositiveIntegerField(default=0)
+    changed_fields = models.JSONField(default=list, blank=True)
+
+    class Meta:
+        ordering = ["pack", "priority", "position", "id"]
+        constraints = [models.UniqueConstraint(fields=["pack", "name"], name="rule_name_once_a_pack")]
+
+    def __str__(self) -> str:
+        return f"{self.pack.name}: {self.name}"

@@ -1,0 +1,300 @@
+"""Claims as people bring them (CSV or JSON) become `Claim`s and seeds; what cannot be read is said, by line and field."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+COLUMNS = ("source", "object", "attribute", "value")
+KNOWN = (*COLUMNS, "observed_at", "confidence")
+MAX_NAME = 150  # source, object, attribute: together they name a slot and must fit into one subject
+MAX_SUBJECT = 500
+MAX_VALUE = 2_000
+MAX_EVIDENCE = 2_000
+MAX_PROBLEMS = 50
+OVERSHOOT = 0.01  # detectors' scores overshoot 0..1 by rounding of their own
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One source's statement about one slot.
+
+    `label` is the value as text: what is compared. `observed_at` is ISO 8601 as given, or "".
+    `evidence` holds the further columns, sorted by name.
+    """
+
+    source: str
+    object: str
+    attribute: str
+    label: str
+    observed_at: str = ""
+    confidence: float | None = None
+    evidence: tuple[tuple[str, str], ...] = ()
+    value: Any = field(default=None, compare=False)
+    line: int = field(default=0, compare=False)
+
+    @property
+    def subject(self) -> str:
+        return slot_subject(self.object, self.attribute)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a line (in JSON: an item) cannot be read. `line` counts from 1; 0 is the whole input."""
+
+    line: int
+    field: str
+    message: str
+    unit: str = "line"
+
+    def __str__(self) -> str:
+        where = f"{self.unit} {self.line}" if self.line else "input"
+        return f"{where}, {self.field}: {self.message}" if self.field else f"{where}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One claim for each (source, slot), the problems (at most MAX_PROBLEMS and one that says so), and how many
+    older statements of the same source on the same slot were passed over."""
+
+    claims: tuple[Claim, ...]
+    problems: tuple[Problem, ...]
+    superseded: int = 0
+
+
+def read_claims_csv(text: str) -> Reading:
+    """Read claims with the columns source, object, attribute, value, and if there are any observed_at, confidence.
+
+    Comma, semicolon or tab; a byte order mark is skipped; further columns become evidence. Of a source's repeated
+    statements on one slot the newest `observed_at` is its word, and of equal ones the last row.
+    """
+    return _read(_csv_rows(text.removeprefix("\ufeff")), "line")
+
+
+def read_claims_json(text: str) -> Reading:
+    """Read a JSON list of objects with the same fields as the CSV's columns; a value may be any JSON but null."""
+    return _read(_json_rows(text.removeprefix("\ufeff")), "item")
+
+
+def newest_words(claims: Iterable[Claim]) -> tuple[Claim, ...]:
+    """One claim for each (source, slot): the newest, and of equally old ones the last. Order of first appearance."""
+    words: dict[tuple[str, str, str], Claim] = {}
+    for claim in claims:
+        key = (claim.source, claim.object, claim.attribute)
+        word = words.get(key)
+        if word is None or read_instant(claim.observed_at) >= read_instant(word.observed_at):
+            words[key] = claim
+    return tuple(words.values())
+
+
+def claims_to_seeds(claims: Iterable[Claim]) -> list[dict[str, Any]]:
+    """One seed for each claim; subjects are unique for each (source, slot)."""
+    return [_to_seed(claim) for claim in claims]
+
+
+def slot_subject(object_: str, attribute: str) -> str:
+    """`<object>/<attribute>`. The last slash divides: one inside the attribute is written %2F, a per cent sign %25."""
+    return f"{object_}/{attribute.replace('%', '%25').replace('/', '%2F')}"
+
+
+def claim_subject(source: str, object_: str, attribute: str) -> str:
+    """`<source> on <object>/<attribute>`. The first ` on ` divides: one inside the source is written `%20on `."""
+    escaped = re.sub(r" (?=on( |$))", "%20", source.replace("%", "%25"))
+    return f"{escaped} on {slot_subject(object_, attribute)}"
+
+
+@lru_cache(maxsize=65_536)
+def read_instant(text: str) -> float:
+    """ISO 8601 as seconds since 1970, dates as midnight, without an offset as UTC; "" is older than everything.
+
+    Raises ValueError for anything else.
+    """
+    if not text:
+        return -math.inf
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+class _Unreadable(Exception):
+    """Ends one row, or with line 0 the reading."""
+
+    def __init__(self, field_: str, message: str, line: int = 0) -> None:
+        super().__init__(message)
+        self.field, self.message, self.line = field_, message, line
+
+
+def _read(rows: Iterator[tuple[int, Mapping[str, Any]]], unit: str) -> Reading:
+    claims: list[Claim] = []
+    problems: list[Problem] = []
+    line = 0
+    try:
+        for line, row in rows:
+            try:
+                claims.append(_read_row(line, row))
+            except _Unreadable as error:
+                problems.append(Problem(line, error.field, error.message, unit))
+            if len(problems) >= MAX_PROBLEMS:
+                raise _Unreadable("", f"more than {MAX_PROBLEMS - 1} {unit}s cannot be read; the rest was not looked at")
+        if not claims and not problems:
+            raise _Unreadable("", "holds no claims; give a header and at least one row")
+    except _Unreadable as error:
+        problems.append(Problem(error.line, error.field, error.message, unit))
+    words = newest_words(claims)
+    return Reading(words, tuple(problems), len(claims) - len(words))
+
+
+def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    if not text.strip():
+        raise _Unreadable("", f"is empty; it needs a header with {', '.join(COLUMNS)}, and a row for each claim")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_find_delimiter(text), strict=True)
+    begins = 1
+    try:
+        header = _read_header(next(reader))
+        begins = reader.line_num + 1
+        for cells in reader:
+            if any(cells):
+                if len(cells) != len(header):
+                    message = f"has {len(cells)} cells, the header {len(header)}; quote cells that hold the separator"
+                    raise _Unreadable("", message, begins)
+                yield begins, dict(zip(header, cells, strict=True))
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        message = f"is malformed CSV: {error}; double the quotes inside quoted cells, and close each one"
+        raise _Unreadable("", message, begins) from None
+
+
+def _find_delimiter(text: str) -> str:
+    header = text.split("\n", 1)[0]
+    return max(",;\t", key=lambda mark: (header.count(mark), mark == ","))
+
+
+def _read_header(cells: list[str]) -> list[str]:
+    names = [cell.strip() for cell in cells]
+    header = [name.lower() if name.lower() in KNOWN else name for name in names]
+    missing = [name for name in COLUMNS if name not in header]
+    if missing:
+        raise _Unreadable(missing[0], f"the header lacks {', '.join(missing)}; it has {', '.join(names)}", 1)
+    twice = [name for index, name in enumerate(header) if name in header[:index]]
+    if twice:
+        raise _Unreadable(twice[0], f"the header has {twice[0]!r} twice; rename one", 1)
+    return header
+
+
+def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    if not text.strip():
+        raise _Unreadable("", "is empty; it needs a JSON list of objects, one for each claim")
+    try:
+        rows = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise _Unreadable("", f"is not JSON: {error}") from None
+    if not isinstance(rows, list):
+        raise _Unreadable("", "is not a JSON list; put the claims in [ ]")
+    for place, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise _Unreadable("", f"is not an object with the fields {', '.join(COLUMNS)}", place)
+        yield place, row
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _read_row(line: int, row: Mapping[str, Any]) -> Claim:
+    source, object_, attribute = (_read_name(row, name) for name in ("source", "object", "attribute"))
+    value, label = _read_value(row.get("value"))
+    observed = _read_observed(row.get("observed_at"))
+    evidence = _read_evidence(row)
+    if len(claim_subject(source, object_, attribute)) > MAX_SUBJECT:
+        raise _Unreadable("source", f"source, object and attribute take more than {MAX_SUBJECT} characters; shorten one")
+    return Claim(
+        source, object_, attribute, label, observed, _read_confidence(row.get("confidence")), evidence, value, line
+    )
+
+
+def _read_name(row: Mapping[str, Any], name: str) -> str:
+    raw = row.get(name)
+    if not isinstance(raw, str | int) or isinstance(raw, bool):
+        raise _Unreadable(name, f"is {raw!r}; it must be a text")
+    text = " ".join(str(raw).split())
+    if not text:
+        raise _Unreadable(name, "is empty; every claim names its source, object and attribute")
+    if len(text) > MAX_NAME:
+        raise _Unreadable(name, f"has {len(text):,} characters; the limit is {MAX_NAME}; shorten it")
+    if not text.isprintable():
+        raise _Unreadable(name, f"{text!r} holds a character that cannot be printed; remove it")
+    return text
+
+
+def _read_value(raw: Any) -> tuple[Any, str]:
+    value = raw.strip() if isinstance(raw, str) else raw
+    if value is None or value == "":
+        raise _Unreadable("value", "is empty; leave the row out if the source says nothing")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # 1 and 1.0 are the same value
+    label = value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
+    if len(label) > MAX_VALUE:
+        raise _Unreadable("value", f"has {len(label):,} characters; the limit is {MAX_VALUE:,}; shorten it")
+    return value, label
+
+
+def _read_observed(raw: Any) -> str:
+    text = "" if raw is None else str(raw).strip()
+    try:
+        read_instant(text)
+    except (ValueError, OverflowError):
+        message = f"{text[:40]!r} is no ISO 8601 date or time; write 2024-04-22, 2024-04-22T20:26:29Z, or leave it empty"
+        raise _Unreadable("observed_at", message) from None
+    return text
+
+
+def _read_confidence(raw: Any) -> float | None:
+    if raw is None or raw == "":
+        return None
+    try:
+        number = float(raw)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not -OVERSHOOT <= number <= 1 + OVERSHOOT:
+        raise _Unreadable("confidence", f"is {str(raw)[:40]!r}; it must lie between 0 and 1, or be empty")
+    return min(max(number, 0.0), 1.0)
+
+
+def _read_evidence(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    evidence = []
+    for name in sorted(set(row) - set(KNOWN)):
+        raw = row[name]
+        text = raw.strip() if isinstance(raw, str) else json.dumps(raw, sort_keys=True, ensure_ascii=False)
+        if len(text) > MAX_EVIDENCE:
+            message = f"has {len(text):,} characters; the limit is {MAX_EVIDENCE:,}; shorten it"
+            raise _Unreadable(name, message)
+        if text and name:
+            evidence.append((name, text))
+    return tuple(evidence)
+
+
+def _to_seed(claim: Claim) -> dict[str, Any]:
+    evidence = dict(claim.evidence)
+    if claim.observed_at:
+        evidence["observed_at"] = claim.observed_at
+    seed: dict[str, Any] = {
+        "key": "claim",
+        "subject": claim_subject(claim.source, claim.object, claim.attribute),
+        "value": {
+            "source": claim.source,
+            "object": claim.object,
+            "attribute": claim.attribute,
+            "value": claim.label if claim.value is None else claim.value,
+        },
+        "evidence": evidence,
+    }
+    if claim.confidence is not None:
+        seed["confidence"] = claim.confidence
+    return seed

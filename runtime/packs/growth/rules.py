@@ -1,0 +1,36 @@
+"""Who decides what, and what must hold."""
+
+from __future__ import annotations
+
+from runtime.packs.growth.keys import pack
+
+pack.confidence("clear margin", keys=["outlook"], margin=0.4, priority=10)
+pack.operator("an operator decides", keys=["outlook"], priority=90)
+
+pack.constraint(
+    "no split over budget",
+    keys=["plan.split"],
+    expression='facts("company").all(name, value.total <= facts("company")[name].budget)',
+    message="The split spends more than the company's budget.",
+)
+pack.invariant(
+    "one company",
+    tier=1,
+    expression='facts("company").size() == 1',
+    message="Give exactly one company; its budget is the one that is split.",
+)
+pack.invariant(
+    "never over budget",
+    tier=3,
+    expression='facts("plan.split").all(slot, facts("company").all(name, '
+    'facts("plan.split")[slot].total <= facts("company")[name].budget))',
+    message="What the plan spends must stay within the company's budget.",
+)
+pack.approval(
+    "somebody signs the plan",
+    keys=["plan"],
+    count=1,
+    groups=["operator", "admin"],
+    message="An operator approves the plan before it stands.",
+)
+pack.discount("shaky ground", incomplete=0.8, provisional=0.7)

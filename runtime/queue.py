@@ -1,0 +1,336 @@
+"""The queue of job ids: the only import of RQ.
+
+Redis is transport, never truth (D7.3). Enqueueing says "somebody look at job 17"; whoever looks claims the job
+in the database under a new epoch. A lost enqueue is repaired by the reconciler, a doubled or late one finds
+nothing to claim. So nothing here reads RQ's statuses, and nothing is retried or rescheduled by RQ.
+
+RQ is pinned to 3.0.0. It was read and run for: LMOVE on a single queue (a crash between dequeue and work leaves the
+id recoverable), the JSON serializer on both sides, `timeout=-1`, `result_ttl=0` deleting what succeeded, and the
+methods overridden below. 2.12 can call finished jobs abandoned (rq#2424).
+"""
+
+import contextlib
+import logging
+import re
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.db import close_old_connections, connections
+from django.utils.module_loading import import_string
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from rq import Queue, SimpleWorker
+from rq.exceptions import InvalidJobOperation, StopRequested
+from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
+from rq.timeouts import BaseDeathPenalty
+from rq.worker_registration import register
+
+QUEUE_NAME = "converge"
+# The one thing that a message may make a worker do. It takes one job id.
+ALLOWED_CALLABLE = "runtime.worker.run_job"
+
+JobId = int | str
+_JOB_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+
+HEARTBEAT_SECONDS = 5
+# A worker that says nothing for this long is gone from `queue_state`; Redis' clock alone decides.
+WORKER_TTL_SECONDS = 20
+FAILURE_TTL_SECONDS = 3600
+
+logger = logging.getLogger(__name__)
+
+
+class RefusedPayload(Exception):
+    """A message asked for something other than running one job by its id."""
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """A worker process that was heard of in the last seconds."""
+
+    name: str
+    host: str
+    pid: int
+    state: str  # RQ's word: "idle" or "busy"
+    job_id: str | None  # what it runs
+    jobs_done: int
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """What the pages show of the queue. `reachable` is False, and the rest empty, when Redis is out."""
+
+    reachable: bool
+    queued: int
+    workers: tuple[WorkerState, ...]
+
+
+def enqueue_job(job_id: JobId) -> bool:
+    """Asks some worker to look at a job. Call it after the commit that made the job due.
+
+    Returns False, after at most a second, if Redis is out: the reconciler enqueues again what is due.
+    """
+    # An RQ id of its own for every message: under one id per job, a wake-up sent while that job still runs
+    # is deleted together with the run that ends (`result_ttl=0`).
+    message_id = f"{job_id}-{uuid.uuid4().hex[:12]}"
+    try:
+        _queue(_client(settings.CONVERGE_REDIS_URL)).enqueue_call(
+            func=ALLOWED_CALLABLE,
+            args=(job_id,),
+            timeout=-1,  # RQ's JobTimeoutException can land in the middle of a commit; budgets end jobs (D2.7)
+            result_ttl=0,
+            failure_ttl=FAILURE_TTL_SECONDS,
+            job_id=message_id,
+            description=f"job {job_id}",
+        )
+    except RedisError as error:
+        _outage.note(error)
+        return False
+    _outage.note(None)
+    return True
+
+
+def read_queued_ids() -> frozenset[str] | None:
+    """Returns the job ids that wait in the queue, as text, or None if Redis is out.
+
+    The reconciler leaves these alone, or a busy queue would grow by a message a job every round.
+    """
+    try:
+        messages = _client(settings.CONVERGE_REDIS_URL).lrange(f"rq:queue:{QUEUE_NAME}", 0, -1)
+    except RedisError as error:
+        _outage.note(error)
+        return None
+    return frozenset(_job_of(message) for message in messages)
+
+
+def queue_state() -> QueueState:
+    """Returns the queue's length and the workers that listen, for the pages; within about a second."""
+    client = _client(settings.CONVERGE_REDIS_URL)
+    try:
+        keys = sorted(_text(key) for key in client.smembers(f"rq:workers:{QUEUE_NAME}"))
+        with client.pipeline(transaction=False) as pipeline:
+            pipeline.llen(f"rq:queue:{QUEUE_NAME}")
+            for key in keys:
+                pipeline.hgetall(key)
+                pipeline.smembers(f"{key}:executions")
+            queued, *rows = pipeline.execute()
+    except RedisError:
+        return QueueState(reachable=False, queued=0, workers=())
+    pairs = zip(keys, rows[::2], rows[1::2], strict=True)
+    workers = tuple(_worker_state(key, row, running) for key, row, running in pairs if row)
+    return QueueState(reachable=True, queued=queued, workers=workers)
+
+
+def work(burst: bool = False) -> bool:
+    """Runs jobs in this process, one after the other, until asked to stop. With `burst`, until none is queued.
+
+    SIGTERM and SIGINT ask it to stop: an idle worker ends at once, a busy one when the job it runs lets go,
+    which `stop_requested` asks it to do between two cycles. Outside `burst`, a Redis that goes away is waited for.
+
+    Returns whether it did any job. Raises RedisError in `burst` only.
+    """
+    if burst:
+        return bool(_make_worker(_worker_client()).work(burst=True))
+    # A worker keeps its database connection; one that broke meanwhile is found before the next job.
+    connections["default"].settings_dict.update(CONN_MAX_AGE=None, CONN_HEALTH_CHECKS=True)
+    did_any = False
+    try:
+        while not stop_requested():
+            try:
+                did_any |= bool(_make_worker(_worker_client()).work())
+            except RedisError as error:
+                _outage.note(error)
+            # RQ leaves its loop when Redis fails it in the middle of its bookkeeping. The job it ran is safe in
+            # the database by then, so the process goes on with a new worker.
+            if not stop_requested():
+                time.sleep(1)
+    except StopRequested:
+        pass  # raised by the signal's handler while no worker was in its loop to take it
+    return did_any
+
+
+def stop_requested() -> bool:
+    """Whether this worker was asked to stop: the running job should park after its present cycle."""
+    return InProcessWorker.is_asked_to_stop
+
+
+class IdOnlyJob(Job):
+    """An RQ job that can do one thing: hand a job id to `runtime.worker.run_job`.
+
+    Whoever can write to Redis must not be able to run code here: besides JSON instead of pickle, every other
+    thing that RQ would obey in a stored job (callable, callbacks, webhooks, repeats, dependents) is dropped.
+    """
+
+    def restore(self, raw_data: Any) -> Any:
+        restored = super().restore(raw_data)
+        self._success_callback_name = self._failure_callback_name = self._stopped_callback_name = None
+        self._success_callback = self._failure_callback = self._stopped_callback = None
+        self.webhooks: list[Any] = []
+        self.repeats_left = self.retries_left = None
+        self._dependency_ids: list[str] = []
+        # Computed from the payload if it is absent, before anybody has checked the payload.
+        self.description: str = self.description or self.id
+        return restored
+
+    def _fetch_status(self) -> JobStatus:
+        try:
+            return super()._fetch_status()
+        except InvalidJobOperation:
+            # Redis lost everything while the job ran. RQ would call the job failed, which it is not.
+            return JobStatus.FINISHED
+
+    def _execute(self) -> None:
+        if (
+            self.func_name != ALLOWED_CALLABLE
+            or self.instance is not None
+            or self.kwargs
+            or len(self.args) != 1
+        ):
+            raise RefusedPayload(f"message {self.id} is not a job id for {ALLOWED_CALLABLE}")
+        job_id = self.args[0]
+        if not isinstance(job_id, int | str) or not _JOB_ID.fullmatch(str(job_id)):
+            raise RefusedPayload(f"message {self.id} names no job")
+        close_old_connections()
+        try:
+            import_string(ALLOWED_CALLABLE)(job_id)
+        finally:
+            close_old_connections()
+
+
+class NoDeathPenalty(BaseDeathPenalty):
+    """RQ's time limit, switched off: it raises wherever the job happens to be, a commit included."""
+
+    def setup_death_penalty(self) -> None:
+        pass
+
+    def cancel_death_penalty(self) -> None:
+        pass
+
+
+class InProcessWorker(SimpleWorker):
+    """Runs jobs in its own process.
+
+    A forked work-horse costs 18 ms a job against 3.9 ms, survives its killed parent as an orphan (rq#1602), and
+    inherits database connections. What a fork protects from, we have otherwise: a job that takes the process
+    down loses nothing committed, and another runtime takes over after the lease, under a higher epoch (D7.1).
+    """
+
+    death_penalty_class = NoDeathPenalty
+    job_class = IdOnlyJob
+    max_connection_wait_time = 5.0
+    # Of the process. A plain attribute: a handler that sets an Event can deadlock with the wait it interrupts.
+    is_asked_to_stop = False
+
+    def bootstrap(self, *args: Any, **kwargs: Any) -> None:
+        super().bootstrap(*args, **kwargs)
+        self._ended = threading.Event()
+        threading.Thread(target=self._keep_alive, name="worker-heartbeat", daemon=True).start()
+
+    def teardown(self) -> None:
+        self._ended.set()
+        super().teardown()
+
+    def subscribe(self) -> None:
+        """RQ's remote commands (shutdown, kill) stay off: nobody uses them, whoever writes to Redis could."""
+
+    def set_shutdown_requested_date(self) -> None:
+        """Kept out of Redis: it is called in a signal handler, where the client's locks may be held."""
+
+    def handle_warm_shutdown_request(self) -> None:
+        InProcessWorker.is_asked_to_stop = True
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        super().heartbeat(WORKER_TTL_SECONDS, pipeline=pipeline)
+
+    def _install_signal_handlers(self) -> None:
+        # A burst inside a test or a command leaves the process's own handlers alone.
+        if self._takes_signals:
+            super()._install_signal_handlers()
+
+    def work(self, burst: bool = False, **options: Any) -> bool:
+        self._takes_signals = not burst
+        return bool(super().work(burst=burst, **options))
+
+    def _keep_alive(self) -> None:
+        """A job may run for minutes, in which RQ says nothing; and Redis may come back empty."""
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            with contextlib.suppress(RedisError), self.connection.pipeline() as pipeline:
+                pipeline.hset(self.key, mapping=self.serialize() | {"state": self.get_state()})
+                register(self, pipeline)
+                self.heartbeat(pipeline=pipeline)
+                pipeline.execute()
+
+
+class _Outage:
+    """Says once that Redis is out, and once that it is back, whatever the number of calls between."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._lock = threading.Lock()
+
+    def note(self, error: RedisError | None) -> None:
+        with self._lock:
+            if error is not None and self._since is None:
+                self._since = time.monotonic()
+                logger.warning("Redis does not answer (%s); due jobs are enqueued when it is back.", error)
+            elif error is None and self._since is not None:
+                logger.warning("Redis answers again after %.0f s.", time.monotonic() - self._since)
+                self._since = None
+
+
+_outage = _Outage()
+
+
+@lru_cache(maxsize=4)
+def _client(url: str) -> Redis:
+    """A client that gives up after a second and tries once: redis-py's own retries block a page for a minute."""
+    return Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))
+
+
+def _worker_client() -> Redis:
+    """A client of the worker's own: RQ sets its socket timeout to outlast a blocking dequeue."""
+    return Redis.from_url(settings.CONVERGE_REDIS_URL, socket_connect_timeout=2)
+
+
+def _queue(client: Redis) -> Queue:
+    return Queue(QUEUE_NAME, connection=client, serializer=JSONSerializer, job_class=IdOnlyJob)
+
+
+def _make_worker(client: Redis) -> InProcessWorker:
+    return InProcessWorker(
+        [_queue(client)],
+        connection=client,
+        serializer=JSONSerializer,
+        # Dequeueing blocks for this less 15 s, and then says so to Redis.
+        worker_ttl=30,
+        default_result_ttl=0,
+        log_job_description=False,
+    )
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _job_of(message: bytes | str) -> str:
+    return _text(message).rpartition("-")[0]
+
+
+def _worker_state(key: str, row: dict[Any, Any], running: set[Any]) -> WorkerState:
+    fields = {_text(name): _text(value) for name, value in row.items()}
+    return WorkerState(
+        name=key.removeprefix("rq:worker:"),
+        host=fields.get("hostname", ""),
+        pid=int(fields.get("pid") or 0),
+        state=fields.get("state", ""),
+        job_id=next((_job_of(_text(member).partition(":")[0]) for member in sorted(running)), None),
+        jobs_done=int(fields.get("successful_job_count") or 0),
+    )

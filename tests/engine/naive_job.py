@@ -1,0 +1,160 @@
+"""A whole job in the naive model: what people do, what falls together, and how far the answer has come."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.engine.naive import Decided, Said, Slot, Voice, text, thousandths
+from tests.engine.naive_cycle import NaiveCycle, Saying
+
+Gap = tuple[str, ...]
+
+
+class NaiveJob(NaiveCycle):
+    """Seeds, inbox rows, unfounded loops, tiers."""
+
+    def seed(self, number: int, one: Saying) -> str:
+        """A seed speaks as a voice of its own, without premises."""
+        return self.say_from_outside(("@seed", str(number)), one)
+
+    def say_from_outside(self, voice: Voice, one: Saying) -> str:
+        """A statement of a person or a seed; its outcome, "" if it repeats itself."""
+        slot = (one.key, one.subject)
+        if not self.admits_value(voice[0], slot, one, self.standing_values):
+            return "rejected"
+        before = self.stands(slot)
+        old = self.said.get(slot, {}).get(voice)
+        new = Said(one.value, thousandths(one.confidence), one.evidence or {})
+        if old is not None and old.statement() == new.statement():
+            return ""
+        self.said.setdefault(slot, {})[voice] = new
+        return self.outcome(slot, voice, old, new, before)
+
+    # -- people (D3.7) -----------------------------------------------------------------------------------------
+
+    def decide(self, slot: Slot, value: Any, none: bool, by: str) -> str:
+        """A decision; it replaces an earlier one. Schemas and constraints bind it."""
+        one = Saying(*slot, value)
+        if not none and not self.admits_value("@operator", slot, one, self.standing_values):
+            return "refused"
+        self.decisions[slot] = Decided(None if none else value, none, by)
+        return "applied"
+
+    def undo(self, slot: Slot) -> str:
+        """Takes a decision back."""
+        return "refused" if self.decisions.pop(slot, None) is None else "applied"
+
+    def approve(self, slot: Slot, by: str) -> str:
+        """One person's approval of exactly the value that is held."""
+        found = self.stands(slot)
+        if found.status != "held":
+            return "stale"
+        if not any(self.counts_for(rule, by) for rule in self.rules("approval", slot[0])):
+            return "refused"
+        self.approved.setdefault((slot, text(found.value)), set()).add(by)
+        return "applied"
+
+    def refuse(self, slot: Slot) -> str:
+        """Somebody refuses exactly the value that is held: it never stands (section 3)."""
+        found = self.stands(slot)
+        if found.status != "held":
+            return "stale"
+        self.refused.add((slot, text(found.value)))
+        return "applied"
+
+    def add_fact(self, slot: Slot, value: Any, confidence: float, by: str) -> str:
+        """A person speaks."""
+        outcome = self.say_from_outside(("@person", by), Saying(*slot, value, confidence))
+        return "refused" if outcome == "rejected" else "applied"
+
+    def withdraw_fact(self, slot: Slot, by: str) -> str:
+        """People withdraw their own and nobody else's."""
+        return "refused" if self.said.get(slot, {}).pop(("@person", by), None) is None else "applied"
+
+    def retry(self) -> str:
+        """Every failed voice is due again (D2.1)."""
+        self.retries |= self.failed
+        return "applied"
+
+    # -- between phases ----------------------------------------------------------------------------------------
+
+    def forget_idle_rulings(self) -> None:
+        """A ruling applies while two sides exist; where they do not, it is as if nobody had been asked (D3.2)."""
+        for agent in self.pack.agents:
+            if agent.shape != "aggregate":
+                continue
+            known = {v for v in self.last if v[0] == agent.name} | {(a, s[1]) for a, s in self.rulings if a == agent.name}
+            for voice in known:
+                slot = (agent.over, voice[1])
+                if len(self.sides(slot)) < 2:
+                    self.rulings.pop((agent.name, slot), None)
+                    self.last.pop(voice, None)
+                    self.settle_attempt(voice)
+
+    def drop_ungrounded(self) -> list[Slot]:
+        """At a would-be fixed point: facts that only hold each other up fall together (D3.5)."""
+        loose = self.ungrounded()
+        for slot in loose:
+            found = self.stands(slot)
+            falling = [found.side] if found.side is not None else list(found.sides)
+            for voice, said in list(self.said[slot].items()):
+                if text(said.value) in falling:
+                    del self.said[slot][voice]
+        return sorted(loose)
+
+    # -- tiers (D4.2) ------------------------------------------------------------------------------------------
+
+    def gaps(self, tier: int) -> set[Gap]:
+        """What is missing in a tier's own demands: (what, ...) with the names that belong to it."""
+        found: set[Gap] = set()
+        eligible = {name for name, _ in self.eligible()}
+        for agent in self.pack.agents:
+            if self.agent_tier(agent.name) != tier:
+                continue
+            if agent.name in eligible:
+                found.add(("eligible", agent.name))
+            elif agent.required:
+                if agent.shape == "whole" and (agent.name, None) not in self.last:
+                    found.add(("nothing_to_read", agent.name))
+                found |= {("failed", agent.name, str(item)) for name, item in self.failed if name == agent.name}
+                found |= {("rejected", agent.name, str(item)) for name, item in self.rejected if name == agent.name}
+        words = {"contested": "conflict", "held": "hold", "refused": "refused"}
+        for slot, stands in self.everything().items():
+            if stands.status in words and self.key_tier(slot[0]) == tier:
+                found.add((words[stands.status], *slot))
+        found |= {("provisional", *slot) for slot in self.provisional() if self.key_tier(slot[0]) == tier}
+        for rule in self.pack.rules:
+            if rule.kind == "invariant" and rule.enabled and rule.params.get("tier", 1) == tier:
+                if not self.meanings[rule.expression]({}, self.standing_values):
+                    found.add(("invariant", rule.name))
+        return found
+
+    def reached(self) -> int:
+        """The highest tier that is reached: it and all below have no gap."""
+        tier = 0
+        while tier < len(self.pack.tiers) and not self.gaps(tier + 1):
+            tier += 1
+        return tier
+
+    # -- the whole state (D2.8) --------------------------------------------------------------------------------
+
+    def whole_state(self) -> str:
+        """Candidates, rulings, last-shown inputs and attempts as one text: equal texts are equal states."""
+        return json.dumps(
+            [
+                sorted(
+                    [*slot, str(voice), *said.statement(), sorted(map(str, said.premises))]
+                    for slot, voices in self.said.items()
+                    for voice, said in voices.items()
+                ),
+                sorted(
+                    [str(at), ruled.seen, *(ruled.said.statement() if ruled.said else ("abstained",))]
+                    for at, ruled in self.rulings.items()
+                ),
+                sorted([str(slot), *decided.statement()] for slot, decided in self.decisions.items()),
+                sorted([str(voice), shown] for voice, shown in self.last.items()),
+                sorted(map(str, self.failed)),
+                sorted(map(str, self.rejected)),
+            ]
+        )

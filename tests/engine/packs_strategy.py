@@ -1,0 +1,166 @@
+"""Random packs, toy agents, seeds and inbox scripts for the property tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+from runtime.engine.spec import AgentSpec, Budget, KeySpec, PackSpec, RuleSpec, TierSpec
+from tests.engine.expressions import APPROVALS, CONDITIONS, CONSTRAINTS, INVARIANTS
+from tests.engine.toys import Toy
+
+KEYS = ("k.a", "k.b", "m.a", "m.b")
+SUBJECTS = ("s", "t", "n")
+PEOPLE = ("ada", "otto", "ivy")
+SUBMITTER = "otto"
+
+keys = st.sampled_from(KEYS)
+subjects = st.sampled_from(SUBJECTS)
+values = st.sampled_from([0, 1, 2, 1.0, True, "a", None, {"g": "x", "n": 1}, {"g": "x", "n": 2}, {"g": 1}, [1, "x"]])
+confidences = st.sampled_from([0.3, 0.6, 0.7, 0.9, 1.0])
+evidences = st.sampled_from([{}, {"observed_at": 1}, {"observed_at": 2}, {"source": "src", "observed_at": 2}])
+patterns = st.sampled_from([*KEYS, "k.*", "m.*"])
+SCHEMAS: tuple[Mapping[str, Any], ...] = ({}, {}, {}, {"type": "integer"}, {"type": ["integer", "object", "string"]})
+
+
+@dataclass(frozen=True)
+class Act:
+    """One thing a person does at the start of a cycle; `pick` chooses among the slots the act can be about."""
+
+    cycle: int
+    act: str
+    pick: int
+    by: str
+    value: Any = None
+    confidence: float = 1.0
+    stale: bool = False
+
+
+@dataclass(frozen=True)
+class Case:
+    """A whole run: pack, how its agents behave, what was submitted and what people do when."""
+
+    pack: PackSpec
+    toys: Mapping[str, Toy]
+    seeds: tuple[tuple[str, str, Any, float, Mapping[str, Any]], ...]
+    acts: tuple[Act, ...]
+
+
+statements = st.lists(st.tuples(keys, subjects, values, confidences), min_size=1, max_size=3).map(tuple)
+toys = st.builds(
+    Toy,
+    how=st.sampled_from(["copy", "turn", "say", "dice", "count", "best", "quiet"]),
+    statements=statements,
+    because=st.sampled_from(["shown", "shown", "named", "nothing"]),
+    fails=st.sampled_from([0, 0, 0, 2, 3]),
+    errs=st.sampled_from([0, 0, 0, 2]),
+    fault=st.sampled_from(["foreign", "twice", "unshown", "limits"]),
+    salt=st.integers(0, 3),
+)
+key_sets = st.lists(keys, unique=True, max_size=2).map(tuple)
+seeds = st.lists(st.tuples(keys, subjects, values, confidences, evidences), max_size=5).map(tuple)
+acts = st.builds(
+    Act,
+    cycle=st.integers(1, 8),
+    act=st.sampled_from(
+        ["decide", "decide", "none", "undo", "approve", "approve", "refuse", "add_fact", "withdraw_fact", "retry"]
+    ),
+    pick=st.integers(0, 11),
+    by=st.sampled_from(PEOPLE),
+    value=values,
+    confidence=confidences,
+    stale=st.sampled_from([False, False, False, True]),
+)
+
+
+@st.composite
+def agents(draw: Callable[..., Any], name: str, tiers: int) -> AgentSpec:
+    """One agent of any shape."""
+    shape = draw(st.sampled_from(["whole", "whole", "each", "grouped", "aggregate"]))
+    over = draw(keys) if shape != "whole" else ""
+    return AgentSpec(
+        name=name,
+        shape=shape,
+        reads=tuple(k for k in draw(key_sets) if k != over),
+        writes=() if shape == "aggregate" else draw(st.lists(keys, unique=True, min_size=1, max_size=2).map(tuple)),
+        over=over,
+        group_by="g" if shape == "grouped" else "",
+        tier=draw(st.integers(1, tiers)),
+        required=draw(st.booleans()),
+        append=shape != "aggregate" and draw(st.sampled_from([False, False, False, True])),
+    )
+
+
+@st.composite
+def rules(draw: Callable[..., Any], name: str, pack_agents: list[AgentSpec], tiers: int) -> RuleSpec:
+    """One rule of any kind the engine merges by."""
+    aggregators = [a for a in pack_agents if a.shape == "aggregate"]
+    kinds = ["dominance", "newer", "confidence", "operator", "constraint", "approval", "invariant"]
+    kind = draw(st.sampled_from(kinds + ["aggregation", "aggregation"] * bool(aggregators)))
+    covered = tuple(draw(st.lists(patterns, unique=True, min_size=1, max_size=2)))
+    params: dict[str, Any] = {}
+    choices: Mapping[str, Any] = {}
+    if kind in ("dominance", "newer", "confidence", "operator", "aggregation"):
+        choices = CONDITIONS
+    if kind == "dominance":
+        params = draw(
+            st.sampled_from(
+                [
+                    {"agents": (pack_agents[0].name,)},
+                    {"agents": ("@seed",)},
+                    {"sources": ("src",)},
+                    {"evidence": {"observed_at": 1}},
+                ]
+            )
+        )
+    elif kind == "newer":
+        params = {"field": "observed_at"}
+    elif kind == "confidence":
+        params = {"margin": draw(st.sampled_from([0.0, 0.1, 0.3]))}
+    elif kind == "aggregation":
+        agent = draw(st.sampled_from(aggregators))
+        params, covered = {"agent": agent.name}, (agent.over,)
+    elif kind == "approval":
+        params = {"count": draw(st.integers(1, 2)), "exclude_submitter": draw(st.booleans())}
+        choices = APPROVALS
+    elif kind == "invariant":
+        params, choices = {"tier": draw(st.integers(1, tiers))}, INVARIANTS
+    else:
+        choices = CONSTRAINTS if kind == "constraint" else choices
+    optional = kind not in ("constraint", "invariant")
+    expression = draw(st.sampled_from(([""] * (2 * len(choices)) if optional else []) + list(choices)))
+    return RuleSpec(
+        name=name,
+        kind=kind,
+        keys=covered,
+        priority=draw(st.sampled_from([10, 20, 100])),
+        params=params,
+        expression=expression,
+        enabled=draw(st.sampled_from([True, True, True, False])),
+    )
+
+
+@st.composite
+def cases(draw: Callable[..., Any], max_agents: int = 4, max_rules: int = 4, max_acts: int = 4) -> Case:
+    """A random run."""
+    tiers = draw(st.integers(1, 3))
+    chosen = [draw(agents(f"a{i}", tiers)) for i in range(draw(st.integers(1, max_agents)))]
+    made = [draw(rules(f"r{i}", chosen, tiers)) for i in range(draw(st.integers(0, max_rules)))]
+    pack = PackSpec(
+        name="random",
+        keys=tuple(KeySpec(k, schema=draw(st.sampled_from(SCHEMAS)), seed=True) for k in KEYS),
+        agents=tuple(chosen),
+        rules=tuple(made),
+        tiers=tuple(TierSpec(f"T{i}") for i in range(1, tiers + 1)),
+        budget=Budget(cycles=60),
+        submitter=SUBMITTER,
+    )
+    return Case(
+        pack,
+        {a.name: draw(toys) for a in chosen},
+        draw(seeds),
+        tuple(draw(st.lists(acts, max_size=max_acts))),
+    )

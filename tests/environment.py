@@ -1,0 +1,15 @@
+"""Gives the test run a home of its own. Loaded with `-p` before pytest-django reads the settings."""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+HOME = tempfile.mkdtemp(prefix="converge-tests-")
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+
+for name in [name for name in os.environ if name.startswith("CONVERGE_")]:
+    del os.environ[name]
+os.environ["CONVERGE_HOME"] = HOME
+# Playwright's sync API runs inside a loop of its own, in which Django would refuse the test's own queries.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"

@@ -1,0 +1,181 @@
+"""`manage.py up` for real: it starts everything, repairs what dies, says what is wrong, and leaves nothing behind."""
+
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+from django.conf import settings
+
+from tests.waiting import eventually
+
+MANAGE = str(Path(settings.BASE_DIR) / "manage.py")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(home: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CONVERGE_")}
+    return kept | {"CONVERGE_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+
+
+@dataclass
+class Up:
+    """A running `up`, read line by line."""
+
+    home: Path
+    port: int
+    workers: int = 2
+    lines: "queue.Queue[str]" = field(default_factory=queue.Queue)
+    said: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        command = [sys.executable, MANAGE, "up", "--port", str(self.port), "--workers", str(self.workers)]
+        self.process = subprocess.Popen(
+            command, env=environment(self.home), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.put(line.rstrip("\n"))
+
+    def line_with(self, part: str, seconds: float = 60) -> str:
+        """Returns the next line that holds `part`."""
+        while True:
+            line = self.lines.get(timeout=seconds)
+            self.said.append(line)
+            if part in line:
+                return line
+
+    def children(self, word: str = "") -> list[psutil.Process]:
+        found = psutil.Process(self.process.pid).children(recursive=True)
+        return [child for child in found if any(word in part for part in child.cmdline())]
+
+    def health(self) -> tuple[int, dict[str, object]]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=10) as answer:
+            return answer.status, json.load(answer)
+
+    def end(self, number: signal.Signals) -> tuple[int, list[psutil.Process]]:
+        """Sends a signal; returns the exit status and the children that outlived it."""
+        children = self.children()
+        assert children
+        self.process.send_signal(number)
+        status = self.process.wait(40)
+        _, left = psutil.wait_procs(children, timeout=10)
+        return status, left
+
+
+def run_up(home: Path, port: int) -> "subprocess.CompletedProcess[str]":
+    """An `up` that is expected to end by itself."""
+    command = [sys.executable, MANAGE, "up", "--port", str(port)]
+    return subprocess.run(
+        command, env=environment(home), capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    running = Up(tmp_path / "home", free_port())
+    try:
+        running.line_with("Converge is running")
+        yield running
+    finally:
+        running.process.kill()
+        running.process.wait(10)
+
+
+def test_up_serves_repairs_refuses_a_second_and_stops_clean(up: Up) -> None:
+    assert up.health() == (200, {"status": "ok"})
+    link = up.line_with("/sign-in/").strip()
+    assert link.startswith(f"http://127.0.0.1:{up.port}/sign-in/")
+
+    # A killed worker is reported in one line and started again.
+    up.line_with("Ctrl-C stops all")
+    (first,) = [
+        child for child in up.children("worker") if child.pid == min(c.pid for c in up.children("worker"))
+    ]
+    first.kill()
+    line = up.line_with("worker-1 ended")
+    assert "killed by SIGKILL" in line
+    assert "started again in 0.5 s" in line
+    assert eventually(lambda: len(up.children("worker")) == 2)
+
+    # So is Redis, and the web process then answers as before.
+    (redis,) = up.children("redis.sock")
+    redis.kill()
+    assert "killed by SIGKILL" in up.line_with("redis ended")
+    assert eventually(lambda: len(up.children("redis.sock")) == 1)
+
+    # A second one on the same home says so, whatever its port.
+    second = run_up(up.home, free_port())
+    assert second.returncode != 0
+    assert f"already runs on {up.home}" in second.stderr
+    assert f"process {up.process.pid}" in second.stderr
+
+    status, left = up.end(signal.SIGINT)
+    assert (status, left) == (0, [])
+    assert not (up.home / "redis" / "redis.sock").exists()
+
+
+def test_killed_up_leaves_no_child(up: Up) -> None:
+    status, left = up.end(signal.SIGKILL)
+    assert (status, left) == (-signal.SIGKILL, [])
+    # The kernel dropped its lock with it.
+    again = Up(up.home, up.port, workers=1)
+    try:
+        again.line_with("Converge is running")
+        assert again.end(signal.SIGTERM) == (0, [])
+    finally:
+        again.process.kill()
+
+
+def test_busy_port_is_said_before_anything_starts(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = run_up(tmp_path, port)
+    assert refused.returncode != 0
+    assert f"Port {port} on 127.0.0.1 is in use" in refused.stderr
+    assert "CONVERGE_PORT" in refused.stderr
+    assert not (tmp_path / "converge.sqlite3").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("CONVERGE_PORT", "eighty", "CONVERGE_PORT must be a number from 1 to 65535, not 'eighty'."),
+        ("CONVERGE_DATABASE_URL", "mysql://u:secret@h/d", "Converge runs on SQLite and PostgreSQL."),
+        ("CONVERGE_REDIS_URL", "localhost:6379", "must begin with redis://"),
+        ("CONVERGE_ORIGINS", "converge.example.org", "each must be scheme://host"),
+        ("CONVERGE_DEBUG", "yes", "CONVERGE_DEBUG must be 0 or 1"),
+    ],
+)
+def test_unusable_setting_is_named(tmp_path: Path, name: str, value: str, said: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", "import converge_site.settings"],
+        cwd=settings.BASE_DIR,
+        env=environment(tmp_path) | {name: value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode != 0
+    assert said in run.stderr
+    assert "secret" not in run.stderr.splitlines()[-1]
