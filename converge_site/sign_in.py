@@ -83,4 +83,4 @@ def sign_in_with_link(request: HttpRequest, token: str) -> HttpResponse:
         return redirect("/")
     if request.method == "POST":
         user = None
-    return render(request, "sign_in_link.html", {"link_user": user}, status=200 if user else 410)
+    return render(request, "pages/sign_in_link.html", {"link_user": user}, status=200 if user else 410)

@@ -1,5 +1,6 @@
 """Fixtures that many tests share. Anything narrower lives beside its tests."""
 
+import logging
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,11 @@ import pytest
 from django.conf import settings
 
 from runtime import embedded_redis, supervise
+
+
+def pytest_unconfigure() -> None:
+    """What logs while the process exits would complain, after pytest's closing line, of a stream that is closed."""
+    logging.raiseExceptions = False
 
 
 @pytest.fixture(scope="session", autouse=True)

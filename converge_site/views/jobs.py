@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib.auth import get_user_model
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from converge_site.fragments.job_rows import GROUPS, JobFilter, JobList, read_list
+from converge_site.fragments.job_rows import GROUPS, JobFilter, list_context, read_list
 from converge_site.people import allowed, for_people
 from runtime.models import STATUS_WORDS, Pack
 
@@ -29,8 +27,3 @@ def jobs(request: HttpRequest) -> HttpResponse:
     }
     return render(request, "pages/jobs.html", context)
 
-
-def list_context(page: JobList) -> dict[str, Any]:
-    """What the list's fragment needs, on the page and in a push."""
-    samples = [] if page.total else list(Pack.objects.filter(enabled=True).order_by("name"))
-    return {"list": page, "samples": samples}

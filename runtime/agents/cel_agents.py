@@ -39,11 +39,14 @@ class CelAgent:
         lookups = _lookups(view)
         if not self.when.holds(variables, lookups):
             return None
-        subject, value, confidence, evidence = (
-            None if part is None else part.evaluate(variables, lookups)
-            for part in (self.subject, self.value, self.confidence, self.evidence)
+        evidence = None if self.evidence is None else self.evidence.evaluate(variables, lookups)
+        return Proposal(
+            self.writes,
+            self.subject.evaluate(variables, lookups),
+            self.value.evaluate(variables, lookups),
+            self.confidence.evaluate(variables, lookups),
+            evidence,
         )
-        return Proposal(self.writes, subject, value, confidence, evidence, None)
 
     @property
     def looks_up(self) -> tuple[str, ...]:

@@ -196,6 +196,7 @@ def _approve(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) 
             "by": row.by,
             "have": have,
             "need": need,
+            "open": slot.status == HELD,
         }
     )
     return receipt

@@ -12,23 +12,30 @@ from runtime.engine.spec import AgentSpec, Budget, KeySpec, PackSpec, RuleSpec, 
 from tests.engine.expressions import APPROVALS, CONDITIONS, CONSTRAINTS, INVARIANTS
 from tests.engine.toys import Toy
 
-KEYS = ("k.a", "k.b", "m.a", "m.b")
+KEYS = ("k.a", "k.b", "m.a")
 SUBJECTS = ("s", "t", "n")
 PEOPLE = ("ada", "otto", "ivy")
 SUBMITTER = "otto"
 
 keys = st.sampled_from(KEYS)
 subjects = st.sampled_from(SUBJECTS)
-values = st.sampled_from([0, 1, 2, 1.0, True, "a", None, {"g": "x", "n": 1}, {"g": "x", "n": 2}, {"g": 1}, [1, "x"]])
+NUMBERS = (0, 1, 2, 1.0)
+OBJECTS = ({"g": "x", "n": 1}, {"g": "x", "n": 2}, {"g": "y", "n": 1}, {"g": 1}, {"g": None})
+values = st.one_of(
+    st.sampled_from(NUMBERS), st.sampled_from(NUMBERS), st.sampled_from(OBJECTS), st.sampled_from([True, "a", None, [1]])
+)
 confidences = st.sampled_from([0.3, 0.6, 0.7, 0.9, 1.0])
 evidences = st.sampled_from([{}, {"observed_at": 1}, {"observed_at": 2}, {"source": "src", "observed_at": 2}])
-patterns = st.sampled_from([*KEYS, "k.*", "m.*"])
-SCHEMAS: tuple[Mapping[str, Any], ...] = ({}, {}, {}, {"type": "integer"}, {"type": ["integer", "object", "string"]})
+patterns = st.sampled_from([*KEYS, "k.*"])
+SCHEMAS: tuple[Mapping[str, Any], ...] = ({}, {}, {}, {}, {"type": "integer"}, {"type": ["integer", "object", "string"]})
 
 
 @dataclass(frozen=True)
 class Act:
-    """One thing a person does at the start of a cycle; `pick` chooses among the slots the act can be about."""
+    """One thing a person does at the start of a cycle; `pick` chooses among the slots the act can be about.
+
+    `respond` is whatever is asked of people: an answer to a hold, a decision on a conflict, else a fact.
+    """
 
     cycle: int
     act: str
@@ -49,10 +56,10 @@ class Case:
     acts: tuple[Act, ...]
 
 
-statements = st.lists(st.tuples(keys, subjects, values, confidences), min_size=1, max_size=3).map(tuple)
+statements = st.lists(st.tuples(keys, subjects, values, confidences), min_size=2, max_size=4).map(tuple)
 toys = st.builds(
     Toy,
-    how=st.sampled_from(["copy", "turn", "say", "dice", "count", "best", "quiet"]),
+    how=st.sampled_from(["copy", "copy", "turn", "say", "dice", "dice", "count", "best"]),
     statements=statements,
     because=st.sampled_from(["shown", "shown", "named", "nothing"]),
     fails=st.sampled_from([0, 0, 0, 2, 3]),
@@ -60,13 +67,16 @@ toys = st.builds(
     fault=st.sampled_from(["foreign", "twice", "unshown", "limits"]),
     salt=st.integers(0, 3),
 )
-key_sets = st.lists(keys, unique=True, max_size=2).map(tuple)
-seeds = st.lists(st.tuples(keys, subjects, values, confidences, evidences), max_size=5).map(tuple)
+key_sets = st.one_of(
+    st.tuples(keys), st.tuples(keys), st.just(()), st.lists(keys, unique=True, min_size=2, max_size=3).map(tuple)
+)
+seeds = st.lists(st.tuples(keys, subjects, values, confidences, evidences), min_size=1, max_size=6).map(tuple)
 acts = st.builds(
     Act,
     cycle=st.integers(1, 8),
     act=st.sampled_from(
-        ["decide", "decide", "none", "undo", "approve", "approve", "refuse", "add_fact", "withdraw_fact", "retry"]
+        ["respond"] * 6 + ["decide", "none", "undo", "undo", "approve", "refuse", "add_fact", "add_fact"]
+        + ["withdraw_fact", "retry"]
     ),
     pick=st.integers(0, 11),
     by=st.sampled_from(PEOPLE),
@@ -99,7 +109,7 @@ def rules(draw: Callable[..., Any], name: str, pack_agents: list[AgentSpec], tie
     """One rule of any kind the engine merges by."""
     aggregators = [a for a in pack_agents if a.shape == "aggregate"]
     kinds = ["dominance", "newer", "confidence", "operator", "constraint", "approval", "invariant"]
-    kind = draw(st.sampled_from(kinds + ["aggregation", "aggregation"] * bool(aggregators)))
+    kind = draw(st.sampled_from(kinds + ["aggregation"] * 5 * bool(aggregators)))
     covered = tuple(draw(st.lists(patterns, unique=True, min_size=1, max_size=2)))
     params: dict[str, Any] = {}
     choices: Mapping[str, Any] = {}
@@ -123,6 +133,7 @@ def rules(draw: Callable[..., Any], name: str, pack_agents: list[AgentSpec], tie
     elif kind == "aggregation":
         agent = draw(st.sampled_from(aggregators))
         params, covered = {"agent": agent.name}, (agent.over,)
+        choices = {} if draw(st.booleans()) else choices
     elif kind == "approval":
         params = {"count": draw(st.integers(1, 2)), "exclude_submitter": draw(st.booleans())}
         choices = APPROVALS
@@ -131,7 +142,7 @@ def rules(draw: Callable[..., Any], name: str, pack_agents: list[AgentSpec], tie
     else:
         choices = CONSTRAINTS if kind == "constraint" else choices
     optional = kind not in ("constraint", "invariant")
-    expression = draw(st.sampled_from(([""] * (2 * len(choices)) if optional else []) + list(choices)))
+    expression = draw(st.sampled_from(([""] * (2 * len(choices) + 1) if optional else []) + list(choices)))
     return RuleSpec(
         name=name,
         kind=kind,
@@ -144,11 +155,11 @@ def rules(draw: Callable[..., Any], name: str, pack_agents: list[AgentSpec], tie
 
 
 @st.composite
-def cases(draw: Callable[..., Any], max_agents: int = 4, max_rules: int = 4, max_acts: int = 4) -> Case:
+def cases(draw: Callable[..., Any], max_agents: int = 4, max_rules: int = 5, max_acts: int = 5) -> Case:
     """A random run."""
     tiers = draw(st.integers(1, 3))
-    chosen = [draw(agents(f"a{i}", tiers)) for i in range(draw(st.integers(1, max_agents)))]
-    made = [draw(rules(f"r{i}", chosen, tiers)) for i in range(draw(st.integers(0, max_rules)))]
+    chosen = [draw(agents(f"a{i}", tiers)) for i in range(draw(st.integers(2, max_agents)))]
+    made = [draw(rules(f"r{i}", chosen, tiers)) for i in range(draw(st.integers(1, max_rules)))]
     pack = PackSpec(
         name="random",
         keys=tuple(KeySpec(k, schema=draw(st.sampled_from(SCHEMAS)), seed=True) for k in KEYS),

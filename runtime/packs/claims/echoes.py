@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from math import log
 
 SUSPICIOUS_SHARE = 0.15  # of the differences expected
-EXPECTED_DIFFERENCES = 10.0  # chance of seeing none of them is e^-10
+DOUBT = 4.0  # no differences where d are expected has chance e^-d; times the pairs looked at, at most e^-DOUBT
 MOST_COMPARISONS = 400_000  # pairs of claims looked at, in slot order; about 0.2 s
 
 
@@ -31,10 +32,11 @@ def find_echo_groups(said: Sequence[Sequence[tuple[int, int]]]) -> tuple[tuple[i
             among[source][0] += count
             among[source][1] += differ.get((first, second), 0)
     usual = {source: different / count for source, (count, different) in among.items()}
+    needed = log(max(len(common), 1)) + DOUBT
     links = []
     for pair, count in common.items():
         expected = count * min(usual[pair[0]], usual[pair[1]])
-        if expected >= EXPECTED_DIFFERENCES and differ.get(pair, 0) <= SUSPICIOUS_SHARE * expected:
+        if expected >= needed and differ.get(pair, 0) <= SUSPICIOUS_SHARE * expected:
             links.append(pair)
     return _join(sorted(links))
 

@@ -33,7 +33,7 @@ Decided = Mapping[str, str]  # slot -> the label that a rule or an operator sett
 
 OPEN = 0  # the number of the open family in every table
 FULL_VOICES = 1.5  # a slot with fewer independent voices says nothing about those who speak there
-BAND = 0.004
+BAND = 0.01
 LAST_ROUND = 60
 RANKS = 3
 CONFIDENCE_CLAIMS = 16.0  # weight of what high confidence usually means against what it means for one source

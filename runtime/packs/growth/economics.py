@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from math import log, sqrt
 from typing import Any
 
 ASSUMED_ELASTICITY = 0.7  # where spend hardly moved and none can be measured
 HIGHEST_ELASTICITY = 1.2  # more is noise, or something else that grew at the same time
 LEAST_MOVE = 5.0  # percent that spend must have changed for an elasticity to mean anything
-STEPS = 400  # parts of the budget that are handed out one by one
+PART = 100.0  # EUR a month; a split in finer parts would only look exact
+STEPS = 2_000  # into which the budget is handed out, at most
 
 
 def margin_per_euro(channel: Mapping[str, Any]) -> float:
@@ -25,18 +27,14 @@ def margin_per_euro(channel: Mapping[str, Any]) -> float:
 
 
 def certainty(count: float) -> float:
-    """How far a count can be trusted, 0..1: one less its relative standard error, as for rare events
-    (Poisson)."""
+    """How far a count can be trusted, 0..1: 1 less its relative standard error, as for rare events (Poisson)."""
     return round(max(0.2, 1 - 1 / sqrt(count)), 2) if count > 0 else 0.2
 
 
 def is_measured(channel: Mapping[str, Any]) -> bool:
     """Whether spend moved enough to see how customers answered."""
-    return (
-        abs(channel["spend_growth"]) >= LEAST_MOVE
-        and channel["spend_growth"] > -100
-        and channel["growth"] > -100
-    )
+    changed, grew = channel["spend_growth"], channel["growth"]
+    return bool(abs(changed) >= LEAST_MOVE and changed > -100 and grew > -100)
 
 
 def elasticity(channel: Mapping[str, Any]) -> float:
@@ -71,29 +69,31 @@ class Curve:
 
 
 def split_budget(curves: list[Curve], budget: float, worth_it: float) -> dict[str, float]:
-    """EUR a month by channel, at most `budget` in all: the least each stance allows, then step by step to
-    the channel whose next EUR earns most, as long as it earns `worth_it`. If the least is too much
+    """EUR a month by channel, at most `budget` in all: first the least that each stance allows, then step by
+    step to the channel whose next EUR earns most, as long as it earns `worth_it`. Where the least is too much
     already, all shrink alike."""
-    spends = {curve.name: curve.least for curve in curves}
-    least = sum(spends.values())
-    if least > budget:
-        return {name: _down(spend * budget / least) for name, spend in spends.items()}
-    step = max(1.0, budget / STEPS)
-    left = budget - least
-    while left >= step:
-        best = _best_next(curves, spends, step)
-        if best is None or best.worth_of(spends[best.name], step) < worth_it:
-            break
-        spends[best.name] += step
+    least = sum(curve.least for curve in curves)
+    shrink = min(1.0, budget / least) if least else 1.0
+    spends = {curve.name: _whole_parts(curve.least * shrink, PART) for curve in curves}
+    step = PART * max(1.0, budget // (PART * STEPS))
+    left = budget - sum(spends.values())
+    queue = [_offer(curve, spends, step) for curve in curves if shrink == 1.0]
+    heapify(queue)
+    while queue and left >= step:
+        loss, name, curve = heappop(queue)
+        if spends[name] + step > curve.most or -loss < worth_it:
+            continue
+        spends[name] += step
         left -= step
-    return {name: _down(spend) for name, spend in spends.items()}
+        heappush(queue, _offer(curve, spends, step))
+    return spends
 
 
-def _best_next(curves: list[Curve], spends: dict[str, float], step: float) -> Curve | None:
-    open_ones = [curve for curve in curves if spends[curve.name] + step <= curve.most]
-    return max(open_ones, key=lambda c: (c.worth_of(spends[c.name], step), c.name), default=None)
+def _offer(curve: Curve, spends: Mapping[str, float], step: float) -> tuple[float, str, Curve]:
+    """A channel's place in the queue: the more its next step earns, the earlier; of equals, by name."""
+    return -curve.worth_of(spends[curve.name], step), curve.name, curve
 
 
-def _down(spend: float) -> float:
-    """Whole hundreds, rounded down, so that rounding never exceeds the budget."""
-    return float(spend // 100 * 100)
+def _whole_parts(spend: float, part: float) -> float:
+    """Rounded down, so that rounding never exceeds the budget."""
+    return spend // part * part

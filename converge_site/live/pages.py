@@ -1,0 +1,52 @@
+"""The pages without a cursor, rendered for all viewers from the fragments the page itself uses (D8.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.http import QueryDict
+from django.template.loader import render_to_string
+
+from converge_site.fragments.conflicts import read_card
+from converge_site.fragments.inbox import count_open, read_inbox
+from converge_site.fragments.job_rows import JobFilter, list_context, read_list
+from runtime.models import Conflict
+
+PAGE_NAMES = ("badge", "jobs", "inbox", "conflict")
+MOST_QUERY = 2000  # characters
+
+
+def render_page(name: str, query: str) -> str:
+    """The fragments of a page as HTML. `query` is the page's own query string."""
+    return _PAGES[name](QueryDict(query[:MOST_QUERY]))
+
+
+def _badge(query: QueryDict) -> str:
+    return render_to_string("fragments/_badge.html", {"count": count_open()})
+
+
+def _jobs(query: QueryDict) -> str:
+    return render_to_string("fragments/_job_list.html", list_context(read_list(JobFilter.from_query(query.dict()))))
+
+
+def _inbox(query: QueryDict) -> str:
+    page, job = query.get("page", ""), query.get("job", "")
+    found = read_inbox(int(page) if page.isdecimal() else 1, int(job) if job.isdecimal() else None)
+    return render_to_string("fragments/_inbox.html", {"inbox": found})
+
+
+def _conflict(query: QueryDict) -> str:
+    number = query.get("id", "")
+    rows = Conflict.objects.select_related("job", "job__pack", "job__submitter")
+    conflict = rows.filter(pk=int(number)).first() if number.isdecimal() and len(number) < 18 else None
+    if conflict is None:
+        return ""
+    return render_to_string("fragments/_conflict.html", {"card": read_card(conflict), "show_job": True})
+
+
+_PAGES: dict[str, Callable[[QueryDict], str]] = {
+    "badge": _badge,
+    "jobs": _jobs,
+    "inbox": _inbox,
+    "conflict": _conflict,
+}

@@ -1,0 +1,177 @@
+"""What viewers watch. A topic reads the database once for all its viewers and says what changed (D8.2).
+
+Topics belong to the tailer's thread; nothing here is shared with another.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import Any, Protocol
+
+from converge_site.fragments.journal import row_of
+from converge_site.fragments.panels import render_keys, render_panels, render_row
+from converge_site.live.frames import frame, job_frame
+from converge_site.live.pages import render_page
+from runtime.models import Decision, Entry, Job
+from runtime.store import entries_after
+
+CATCH_UP = 500  # entries; a viewer further behind gets the newest KEEP and a mark to load older ones
+KEEP = 300
+CHUNK = 250  # entries in one frame
+PANELS_EVERY = 0.25  # seconds between two renderings of the panels of one job
+PAGE_EVERY = 0.5
+
+
+class Topic(Protocol):
+    """Something viewers watch."""
+
+    def changes(self, at_once: bool) -> list[str]:
+        """Frames for everybody who is up to date. `at_once`: somebody new must not be shown an older state."""
+        ...
+
+    def catch_up(self, after: int) -> list[str]:
+        """Frames for one viewer whose last entry is `after`, to be where all others are."""
+        ...
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something is due that was held back to batch it."""
+        ...
+
+
+Chunk = tuple[int, list[tuple[int, str]]]  # the cursor before, and (seq, HTML) of each new entry
+
+
+class JobTopic:
+    """One job: its journal from a cursor, and its panels as they are."""
+
+    def __init__(self, job_id: int) -> None:
+        self.job_id = job_id
+        self.cursor = -1
+        self.rows: deque[tuple[int, str]] = deque(maxlen=CATCH_UP)
+        self.panels: dict[str, str] = {}
+        self._seen: object = None
+        self._touched: set[str] | None = None  # keys with news; None: any
+        self._dirty = False
+        self._panels_at = 0.0
+
+    def changes(self, at_once: bool) -> list[str]:
+        """New entries as rows, and the panels that are no longer what was sent. Reads little if nothing happened."""
+        head, sent = self._read_head()
+        if head is None:
+            return []
+        entries: int = head[0]
+        if (head, sent) != self._seen:
+            self._seen, self._dirty = (head, sent), True
+        if self.cursor < 0 or entries - self.cursor > CATCH_UP:
+            return self._jump(entries)
+        chunks = self._read_entries()
+        due = self._dirty and (at_once or time.monotonic() - self._panels_at >= PANELS_EVERY)
+        panels = self._render_changed() if due else ""
+        if panels and not chunks:
+            return [job_frame(self.cursor, self.cursor, (), panels)]
+        # The panels ride on the last frame, so that rows and panels change in one paint.
+        return [
+            job_frame(after, rows[-1][0], (html for _, html in rows), panels if place == len(chunks) else "")
+            for place, (after, rows) in enumerate(chunks, start=1)
+        ]
+
+    def catch_up(self, after: int) -> list[str]:
+        """All panels, and the rows after the viewer's last entry; the newest ones alone if it lacks too many."""
+        if self.cursor < 0:
+            return []
+        panels = "".join(self.panels.values())
+        if after > self.cursor or self.cursor - after > CATCH_UP:
+            return [self._afresh(panels)]
+        return [job_frame(after, self.cursor, self._rows_after(after), panels)]
+
+    @property
+    def waiting(self) -> bool:
+        """Whether panels are due that were held back to batch them."""
+        return self._dirty
+
+    def _jump(self, head: int) -> list[str]:
+        """The first look, or a burst too large to send: everybody starts afresh from the newest entries."""
+        first_look = self.cursor < 0
+        self.cursor, self._touched = head, None
+        self.rows.clear()
+        panels = self._render_changed()
+        return [] if first_look else [self._afresh(panels)]
+
+    def _afresh(self, panels: str) -> str:
+        first = max(0, self.cursor - KEEP)
+        return job_frame(first, self.cursor, self._rows_after(first), panels, reset=True)
+
+    def _read_head(self) -> tuple[tuple[Any, ...] | None, object]:
+        """What shows cheaply that something happened: parts of the job's row, and the last thing a person sent."""
+        head = (
+            Job.objects.filter(pk=self.job_id)
+            .values_list("entries", "status", "updated_at", "tier", "worker", "answer_version")
+            .first()
+        )
+        return head, Decision.objects.filter(job_id=self.job_id).order_by("-id").values_list("id", "status").first()
+
+    def _read_entries(self) -> list[Chunk]:
+        """New entries, each rendered once, in chunks."""
+        chunks: list[Chunk] = []
+        while entries := entries_after(self.job_id, self.cursor, CHUNK):
+            rows = [(entry.seq, render_row(row_of(entry))) for entry in entries]
+            if self._touched is not None:
+                self._touched.update(entry.key for entry in entries if entry.key)
+            chunks.append((self.cursor, rows))
+            self.rows.extend(rows)
+            self.cursor = rows[-1][0]
+            if len(entries) < CHUNK:
+                break
+        return chunks
+
+    def _render_changed(self) -> str:
+        """The panels and keys that differ from what was last rendered, as HTML."""
+        job = Job.objects.select_related("pack", "submitter").get(pk=self.job_id)
+        settled = not job.is_active
+        # Marks are derived from the newest answer, so a new one can change any key.
+        touched = None if self._touched is None or settled else self._touched
+        now: dict[str, str] = dict(render_panels(job))
+        now |= {f"key:{name}": html for name, html in render_keys(job, touched).items()}
+        changed = [html for name, html in now.items() if self.panels.get(name) != html]
+        self.panels |= now
+        self._touched, self._dirty, self._panels_at = set(), False, time.monotonic()
+        return "".join(changed)
+
+    def _rows_after(self, after: int) -> list[str]:
+        if self.cursor - after <= 0:
+            return []
+        if self.rows and self.rows[0][0] <= after + 1:
+            return [html for seq, html in self.rows if seq > after]
+        entries = Entry.objects.filter(job_id=self.job_id, seq__gt=after, seq__lte=self.cursor).order_by("seq")
+        return [render_row(row_of(entry)) for entry in entries]
+
+
+class PageTopic:
+    """A page without a cursor (a list, the inbox, a conflict, the badge): sent whole whenever it differs."""
+
+    def __init__(self, name: str, query: str) -> None:
+        self.name, self.query = name, query
+        self.html = ""
+        self._read_at = 0.0
+
+    def changes(self, at_once: bool) -> list[str]:
+        """The page if it changed; looked at no more often than every PAGE_EVERY seconds."""
+        if not at_once and time.monotonic() - self._read_at < PAGE_EVERY:
+            return []
+        html = render_page(self.name, self.query)
+        self._read_at = time.monotonic()
+        if html == self.html:
+            return []
+        self.html = html
+        return [frame(html)]
+
+    def catch_up(self, after: int) -> list[str]:
+        """The page as it is."""
+        return [frame(self.html)] if self.html else []
+
+    @property
+    def waiting(self) -> bool:
+        """A page is looked at again at the next tick; nothing is held back."""
+        return False

@@ -1,0 +1,154 @@
+"""Deciding conflicts and holds: permission, a compare-and-set on the version, an inbox row (D9.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema_rs
+
+from runtime.actions.audit import Person
+from runtime.actions.inbox import add_row, check_slot, check_value, find_job, known_receipt
+from runtime.actions.permissions import require
+from runtime.actions.refusals import Refused
+from runtime.engine import PackSpec
+from runtime.models import Conflict, Decision, Job
+
+Choice = dict[str, Any]
+
+
+def decide_conflict(
+    user: Person, conflict_id: int, version: str, choice: Choice, reason: str = "", receipt: str = ""
+) -> Decision:
+    """Decides an open conflict: `{"value": v}` lets v stand, `{"none": True}` lets nothing stand.
+
+    Raises Refused: forbidden; stale (it was decided or has changed: `version` is no longer current); invalid; gone.
+    """
+    conflict = _find(conflict_id)
+    require(user, "decide", conflict.job, conflict)
+    if known := known_receipt(receipt):
+        return known
+    job = find_job(conflict.job_id)
+    _check_current(conflict, version)
+    if conflict.kind != "conflict":
+        raise Refused("This waits for an approval, not for a choice between sides.", code="invalid")
+    payload = _check_choice(job, conflict.key, choice)
+    return add_row(
+        user,
+        job,
+        "decide",
+        receipt,
+        reason,
+        conflict=conflict,
+        key=conflict.key,
+        subject=conflict.subject,
+        version=version,
+        payload=payload,
+    )
+
+
+def decide_slot(
+    user: Person,
+    job_id: int,
+    key: str,
+    subject: str,
+    version: str,
+    choice: Choice,
+    reason: str = "",
+    receipt: str = "",
+) -> Decision:
+    """Decides any slot of a job, contested or not: how an oscillation is settled (D2.8). `version` "" skips the
+    comparison. Raises Refused as `decide_conflict` does."""
+    job = find_job(job_id)
+    require(user, "decide", job)
+    if known := known_receipt(receipt):
+        return known
+    check_slot(key, subject)
+    payload = _check_choice(job, key, choice)
+    return add_row(user, job, "decide", receipt, reason, key=key, subject=subject, version=version, payload=payload)
+
+
+def undo_decision(
+    user: Person, job_id: int, key: str, subject: str, reason: str = "", receipt: str = ""
+) -> Decision:
+    """Takes the decision on a slot back, as a new decision (D3.7)."""
+    job = find_job(job_id)
+    require(user, "decide", job)
+    if known := known_receipt(receipt):
+        return known
+    check_slot(key, subject)
+    return add_row(user, job, "undo", receipt, reason, key=key, subject=subject)
+
+
+def answer_hold(
+    user: Person, conflict_id: int, version: str, approve: bool, reason: str = "", receipt: str = ""
+) -> Decision:
+    """Approves or refuses the very value that is held. Raises Refused as `decide_conflict` does."""
+    conflict = _find(conflict_id)
+    require(user, "approve", conflict.job, conflict)
+    if known := known_receipt(receipt):
+        return known
+    job = find_job(conflict.job_id)
+    _check_current(conflict, version)
+    if conflict.kind != "hold":
+        raise Refused("This is a conflict to decide, not a value to approve.", code="invalid")
+    act = "approve" if approve else "refuse"
+    return add_row(
+        user,
+        job,
+        act,
+        receipt,
+        reason,
+        conflict=conflict,
+        key=conflict.key,
+        subject=conflict.subject,
+        version=version,
+    )
+
+
+def _find(conflict_id: int) -> Conflict:
+    conflict = Conflict.objects.select_related("job", "job__pack").filter(pk=conflict_id).first()
+    if conflict is None:
+        raise Refused("There is no such conflict.", code="gone")
+    return conflict
+
+
+def _check_current(conflict: Conflict, version: str) -> None:
+    """A stale decision is refused before it is written; the engine compares once more when it applies the row."""
+    earlier = (
+        Decision.objects.filter(conflict=conflict, version=conflict.version, act__in=("decide", "refuse"))
+        .exclude(status__in=("refused", "stale"))
+        .order_by("id")
+        .first()
+    )
+    if earlier is not None:
+        raise Refused(f"{earlier.by_name} has decided this already.", code="stale")
+    if conflict.status != "open":
+        how = f" ({conflict.outcome})" if conflict.outcome else ""
+        raise Refused(f"This is closed{how} since cycle {conflict.closed_cycle}.", code="stale")
+    if version != conflict.version:
+        raise Refused("The candidates changed while you were looking; here they are as they stand now.", code="stale")
+
+
+def _check_choice(job: Job, key: str, choice: Choice) -> dict[str, Any]:
+    if choice.get("none"):
+        return {"none": True}
+    if "value" not in choice:
+        raise Refused("Choose one of the candidates, give another value, or reject all.", field="choice")
+    check_value("value", choice["value"])
+    check_fits_key(job, key, choice["value"])
+    return {"value": choice["value"]}
+
+
+def check_fits_key(job: Job, key: str, value: Any) -> None:
+    """Refuses a value that does not fit the schema of its key in the job's frozen pack."""
+    pack = PackSpec.from_json(job.frozen_spec())
+    spec = next((k for k in pack.keys if k.name == key), None)
+    if spec is None:
+        known = ", ".join(k.name for k in pack.keys)
+        raise Refused(f"The key {key!r} is unknown; this job has {known}.", field="key")
+    if not spec.schema:
+        return
+    error = next(iter(jsonschema_rs.validator_for(dict(spec.schema)).iter_errors(value)), None)
+    if error is not None:
+        path = "/".join(str(p) for p in error.instance_path)
+        raise Refused(f"The value does not fit {key}: {f'{path}: ' if path else ''}{error.message}.", field="value")

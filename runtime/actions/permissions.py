@@ -1,0 +1,111 @@
+"""Who may do what: the one function that decides it for page, API, socket and timer alike (D9.1, D9.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.contrib.auth.models import AnonymousUser
+
+from runtime.actions.audit import Person, name_of
+from runtime.actions.refusals import Refused
+from runtime.engine import PackSpec
+from runtime.models import Conflict, Job
+
+ROLES: Final = ("viewer", "operator", "admin")
+ACTS: Final = {
+    "view": "viewer",
+    "submit": "operator",
+    "decide": "operator",
+    "approve": "operator",
+    "add_fact": "operator",
+    "cancel": "operator",
+    "retry": "operator",
+    "configure": "admin",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether an act is allowed, and if not, why in a sentence."""
+
+    allowed: bool
+    why: str = ""
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+
+ALLOWED = Verdict(True)
+
+
+def role_of(user: Person) -> str:
+    """viewer, operator or admin, the highest the person's groups give; "" for nobody."""
+    if isinstance(user, AnonymousUser) or not user.is_active:
+        return ""
+    if getattr(user, "is_superuser", False):
+        return "admin"
+    groups = set(groups_of(user))
+    return next((role for role in reversed(ROLES) if role in groups), "")
+
+
+def groups_of(user: Any) -> list[str]:
+    """Names of the person's groups, sorted; an admin counts as an operator too."""
+    names = set(user.groups.values_list("name", flat=True)) if user.pk else set()
+    if getattr(user, "is_superuser", False):
+        names.add("admin")
+    if "admin" in names:
+        names.add("operator")
+    return sorted(names)
+
+
+def may(user: Person, act: str, job: Job | None = None, conflict: Conflict | None = None) -> Verdict:
+    """Whether `user` may do `act`, here and now.
+
+    A conflict makes it particular: an approval needs a person whose word counts under the rule that holds the value,
+    which is frozen in the job's pack.
+    """
+    if act not in ACTS:
+        raise ValueError(f"unknown act {act!r}")
+    role = role_of(user)
+    if not role:
+        return Verdict(False, "Sign in with an account that has a role (viewer, operator or admin).")
+    needed = ACTS[act]
+    if ROLES.index(role) < ROLES.index(needed):
+        return Verdict(False, f"{_said(act)} needs the role {needed}; you are signed in as a {role}.")
+    if act == "approve" and conflict is not None:
+        return _may_approve(user, conflict)
+    return ALLOWED
+
+
+def _said(act: str) -> str:
+    return {
+        "view": "Reading",
+        "submit": "Submitting a job",
+        "decide": "Deciding",
+        "approve": "Approving",
+        "add_fact": "Adding a fact",
+        "cancel": "Cancelling a job",
+        "retry": "Trying again",
+        "configure": "Configuring",
+    }[act]
+
+
+def _may_approve(user: Any, conflict: Conflict) -> Verdict:
+    pack = PackSpec.from_json(conflict.job.frozen_spec())
+    rule = next((r for r in pack.rules if r.name == conflict.rule and r.kind == "approval"), None)
+    if rule is None:
+        return ALLOWED
+    if rule.params.get("exclude_submitter") and pack.submitter == name_of(user):
+        return Verdict(False, f"The rule “{rule.name}” asks for somebody other than the submitter.")
+    wanted = list(rule.params.get("groups") or ())
+    if wanted and not set(wanted) & set(groups_of(user)):
+        return Verdict(False, f"The rule “{rule.name}” asks for somebody of {' or '.join(wanted)}.")
+    return ALLOWED
+
+
+def require(user: Person, act: str, job: Job | None = None, conflict: Conflict | None = None) -> None:
+    """Raises Refused(code="forbidden") unless `may` allows it."""
+    verdict = may(user, act, job, conflict)
+    if not verdict:
+        raise Refused(verdict.why, code="forbidden")

@@ -1,0 +1,72 @@
+"""Submitting a job: one transaction, and the queue is told on commit."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from typing import Any
+
+import orjson
+from django.db import IntegrityError, transaction
+
+from runtime.actions.audit import Person, name_of, record_act
+from runtime.actions.pack_specs import pack_spec_from_rows
+from runtime.actions.permissions import require
+from runtime.actions.refusals import Refused, SeedsRefused
+from runtime.actions.seeds import check_seeds
+from runtime.engine import ENGINE_VERSION, PackError
+from runtime.engine.compiled import compile_pack
+from runtime.models import Job, Pack
+from runtime.queue import enqueue_job
+
+MAX_TITLE = 200
+
+
+def submit_job(
+    user: Person, pack_name: str, seeds: list[dict[str, Any]], title: str = "", submit_key: str | None = None
+) -> Job:
+    """Creates a job that freezes the pack as it is now (D6.4), and enqueues it on commit.
+
+    A repeated `submit_key` returns the job it made the first time. Raises Refused, or SeedsRefused with `problems`.
+    """
+    require(user, "submit")
+    if submit_key and (known := Job.objects.filter(submit_key=submit_key).first()):
+        return known
+    pack = _find_pack(pack_name)
+    if len(title) > MAX_TITLE:
+        raise Refused(f"The title has {len(title)} characters; the limit is {MAX_TITLE}.", field="title")
+    spec = dataclasses.replace(pack_spec_from_rows(pack), submitter=name_of(user))
+    try:
+        compile_pack(spec)
+    except PackError as error:
+        raise Refused(f"The pack {pack.name} cannot run as it is configured: {error}.", field="pack") from None
+    problems = check_seeds(spec, seeds)
+    if problems:
+        raise SeedsRefused(problems)
+    try:
+        with transaction.atomic():
+            job = Job.objects.create(
+                pack=pack,
+                title=title.strip(),
+                submitter_id=user.pk,
+                top_tier=len(spec.tiers),
+                spec=orjson.dumps(spec.to_json(), option=orjson.OPT_SORT_KEYS).decode(),
+                seeds=orjson.dumps(seeds).decode(),
+                engine_version=ENGINE_VERSION,
+                submit_key=submit_key or None,
+            )
+            record_act(user, "submit", f"job:{job.pk}", pack=pack.name, seeds=len(seeds))
+            transaction.on_commit(partial(enqueue_job, job.pk))
+    except IntegrityError:
+        return Job.objects.get(submit_key=submit_key)  # the same form, sent twice at the same moment
+    return job
+
+
+def _find_pack(name: str) -> Pack:
+    pack = Pack.objects.filter(name=name).first()
+    if pack is None:
+        known = ", ".join(Pack.objects.filter(enabled=True).values_list("name", flat=True)) or "none yet"
+        raise Refused(f"There is no pack {name!r}; known are: {known}.", field="pack", code="gone")
+    if not pack.enabled:
+        raise Refused(f"The pack {name!r} is switched off; an admin can enable it.", field="pack")
+    return pack

@@ -1,0 +1,110 @@
+"""One writer per job: claims, leases and the fence (D7.1).
+
+All times are the database's, so hosts whose clocks differ agree on whose lease is over. A claim raises the epoch;
+whoever held an older one can commit nothing more, however long it was paused.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection, connections
+
+from runtime.models import Job
+
+LEASE_SECONDS = 15.0
+RENEW_SECONDS = 5.0
+
+_CLOCKS = {
+    "sqlite": "(julianday('now') - 2440587.5) * 86400.0",
+    "postgresql": "extract(epoch from clock_timestamp())",
+}
+
+
+class Fenced(Exception):
+    """Another runtime has claimed the job since: this one must stop at once."""
+
+
+def clock_sql() -> str:
+    """An SQL expression for the database's time in seconds since 1970."""
+    return _CLOCKS[connection.vendor]
+
+
+def claim_job(job_id: int, worker: str) -> int | None:
+    """Claims a job that is due and that nobody holds. Returns the new epoch, None if there is nothing to do.
+
+    Due: queued, or running with a lease that is over (its worker died), or stopped with rows in its inbox.
+    """
+    clock = clock_sql()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            UPDATE runtime_job SET epoch = epoch + 1, lease_until = {clock} + %s, worker = %s, status = 'running',
+                started_at = COALESCE(started_at, CURRENT_TIMESTAMP)
+            WHERE id = %s AND (lease_until IS NULL OR lease_until < {clock})
+              AND status NOT IN ('cancelled', 'failed')
+              AND (status IN ('queued', 'running') OR EXISTS (
+                SELECT 1 FROM runtime_decision d WHERE d.job_id = runtime_job.id AND d.status = 'pending'))
+            RETURNING epoch
+            """,
+            [LEASE_SECONDS, worker, job_id],
+        )
+        row = cursor.fetchone()
+    return int(row[0]) if row else None
+
+
+def renew_lease(job_id: int, epoch: int) -> bool:
+    """Extends the lease. Returns False if the job was claimed by somebody else."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE runtime_job SET lease_until = {clock_sql()} + %s WHERE id = %s AND epoch = %s",
+            [LEASE_SECONDS, job_id, epoch],
+        )
+        return cursor.rowcount == 1
+
+
+def due_jobs(limit: int = 1000) -> list[int]:
+    """Ids of jobs that somebody should be working on and nobody is, oldest first (D7.3)."""
+    clock = clock_sql()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT id FROM runtime_job
+            WHERE (lease_until IS NULL OR lease_until < {clock}) AND (
+              status IN ('queued', 'running') OR (status NOT IN ('cancelled', 'failed') AND EXISTS (
+                SELECT 1 FROM runtime_decision d WHERE d.job_id = runtime_job.id AND d.status = 'pending')))
+            ORDER BY id LIMIT %s
+            """,
+            [limit],
+        )
+        return [int(row[0]) for row in cursor.fetchall()]
+
+
+@contextmanager
+def kept_lease(job_id: int, epoch: int) -> Iterator[threading.Event]:
+    """Renews the lease from a thread of its own while agents run; the event is set if the job is lost."""
+    ended, lost = threading.Event(), threading.Event()
+
+    def renew() -> None:
+        try:
+            while not ended.wait(RENEW_SECONDS):
+                if not renew_lease(job_id, epoch):
+                    lost.set()
+                    return
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=renew, name=f"lease-{job_id}", daemon=True)
+    thread.start()
+    try:
+        yield lost
+    finally:
+        ended.set()
+        thread.join()
+
+
+def current_epoch(job_id: int) -> int:
+    """The epoch of whoever claimed the job last."""
+    return Job.objects.values_list("epoch", flat=True).get(pk=job_id)

@@ -1,0 +1,210 @@
+"""Writing a cycle down: entries, chain, projections and the job's summary, in one transaction or not at all (D6.1).
+
+The fence comes first in the transaction: a runtime whose epoch was superseded writes nothing (D7.1).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from django.db import connection, transaction
+from django.utils import timezone
+
+from runtime.engine import Commit, Core
+from runtime.lease import LEASE_SECONDS, Fenced, clock_sql
+from runtime.models import Answer, Conflict, Decision
+
+ACTIVITY_LENGTH = 30
+MAX_REASON = 500
+
+_INSERT_ENTRY = """
+    INSERT INTO runtime_entry (job_id, seq, cycle, kind, agent, item, key, subject, now, body)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+_INSERT_CYCLE = """
+    INSERT INTO runtime_cycle
+        (job_id, number, first_seq, last_seq, runs, changes, tier, digest, epoch, worker, started_at, duration_ms)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
+
+@dataclass
+class Tenure:
+    """One runtime's hold on a job, and the parts of the summary that it carries from cycle to cycle."""
+
+    job_id: int
+    epoch: int
+    worker: str
+    activity: list[int] = field(default_factory=list)
+    ran_seconds: float = 0.0
+    blocks: dict[str, int] = field(default_factory=dict)
+
+
+def append_cycle(tenure: Tenure, core: Core, commit: Commit, started: dt.datetime, seconds: float) -> None:
+    """Appends one cycle to the journal. Raises Fenced if the job was claimed by another runtime."""
+    now = timezone.now()
+    last = commit.first_seq + len(commit.entries) - 1
+    tenure.activity = [*tenure.activity, commit.changes][-ACTIVITY_LENGTH:]
+    with transaction.atomic():
+        _update_job(tenure, core, commit, last, now)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _INSERT_CYCLE,
+                [
+                    tenure.job_id,
+                    commit.number,
+                    commit.first_seq,
+                    last,
+                    commit.runs,
+                    commit.changes,
+                    commit.tier,
+                    commit.digest,
+                    tenure.epoch,
+                    tenure.worker,
+                    started,
+                    seconds * 1000,
+                ],
+            )
+            cursor.executemany(
+                _INSERT_ENTRY,
+                [
+                    (tenure.job_id, seq, commit.number, e.kind, e.agent, e.item, e.key, e.subject, e.now, e.body.decode())
+                    for seq, e in enumerate(commit.entries, commit.first_seq)
+                ],
+            )
+        _project(tenure, core, commit, last, now)
+
+
+def _update_job(tenure: Tenure, core: Core, commit: Commit, last: int, now: dt.datetime) -> None:
+    stop = commit.stop
+    values: dict[str, Any] = {
+        "cycle": commit.number,
+        "entries": last,
+        "tier": commit.tier,
+        "digest": commit.digest,
+        "facts": core.ledger.standing,
+        "conflicts_open": sum(len(k.contested) for k in core.ledger.keys.values()),
+        "holds_open": sum(len(k.held) for k in core.ledger.keys.values()),
+        "answer_version": core.closing.version,
+        "activity": orjson.dumps(tenure.activity).decode(),
+        "ran_seconds": tenure.ran_seconds,
+        "updated_at": now,
+        "causes": orjson.dumps(stop.causes if stop else []).decode(),
+        "reason": stop_sentence(core, commit)[:MAX_REASON] if stop else "",
+    }
+    if stop is not None:
+        values |= {"status": stop.reason, "settled_at": now}
+    sets = ", ".join(f"{name} = %s" for name in values)
+    lease = "lease_until = NULL" if stop is not None else f"lease_until = {clock_sql()} + {LEASE_SECONDS}"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE runtime_job SET {sets}, {lease} WHERE id = %s AND epoch = %s",
+            [*values.values(), tenure.job_id, tenure.epoch],
+        )
+        if cursor.rowcount != 1:
+            raise Fenced(f"job {tenure.job_id}: epoch {tenure.epoch} is superseded")
+
+
+def stop_sentence(core: Core, commit: Commit) -> str:
+    """Why the job stopped, for people: the first cause and how many more there are."""
+    stop = commit.stop
+    if stop is None:
+        return ""
+    if stop.reason == "converged":
+        return f"Every agent has had its say; tier {commit.tier} of {core.plan.top_tier} is reached."
+    if not stop.causes:
+        return "Cancelled." if stop.reason == "cancelled" else ""
+    first = str(stop.causes[0].get("text", ""))
+    more = len(stop.causes) - 1
+    text = first[:1].upper() + first[1:]
+    return f"{text}{f'; and {more} more' if more else ''}."
+
+
+def _project(tenure: Tenure, core: Core, commit: Commit, last: int, now: dt.datetime) -> None:
+    questions: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for at, entry in enumerate(commit.entries):
+        if entry.kind in ("conflict", "approval"):
+            body = orjson.loads(entry.body)
+            kind = "conflict" if entry.kind == "conflict" else "hold"
+            questions[kind, entry.key, entry.subject] = body
+        elif entry.kind == "answer":
+            _project_answer(tenure, commit, orjson.loads(entry.body), commit.first_seq + at, now)
+    if questions:
+        _project_questions(tenure, core, commit, questions, now)
+    for receipt in commit.receipts:
+        Decision.objects.filter(pk=receipt.id, job_id=tenure.job_id).update(
+            status=receipt.result, message=receipt.message[:MAX_REASON], applied_cycle=commit.number
+        )
+
+
+def _project_answer(tenure: Tenure, commit: Commit, body: dict[str, Any], seq: int, now: dt.datetime) -> None:
+    Answer.objects.create(
+        job_id=tenure.job_id,
+        version=body["version"],
+        tier=body["tier"],
+        cycle=commit.number,
+        seq=seq,
+        facts=body["facts"],
+        gaps=body["gaps"],
+        marks=body["marks"],
+        created_at=now,
+    )
+
+
+def _project_questions(
+    tenure: Tenure,
+    core: Core,
+    commit: Commit,
+    questions: dict[tuple[str, str, str], dict[str, Any]],
+    now: dt.datetime,
+) -> None:
+    """Brings the open questions up to what the last entry of this cycle about each says."""
+    known: dict[tuple[str, str, str], Conflict] = {}
+    for row in Conflict.objects.filter(job_id=tenure.job_id, status="open").iterator():
+        known[row.kind, row.key, row.subject] = row
+    new: list[Conflict] = []
+    changed: list[Conflict] = []
+    for name, body in questions.items():
+        row = known.get(name)
+        if body["action"] in ("opened", "changed", "asked"):
+            row = row or Conflict(
+                job_id=tenure.job_id,
+                kind=name[0],
+                key=name[1],
+                subject=name[2],
+                opened_cycle=commit.number,
+                opened_at=now,
+                blocks=_count_blocked(tenure, core, name[1]),
+            )
+            row.version, row.sides, row.trace = body["version"], body.get("sides", []), body.get("trace", [])
+            row.awaiting, row.need, row.rule = body.get("awaiting", ""), body.get("need", 1), body.get("rule", "")
+            (new if row.pk is None else changed).append(row)
+        elif row is not None and not body.get("open"):
+            row.status, row.closed_cycle, row.closed_at = "closed", commit.number, now
+            row.outcome = body.get("how") or body["action"]
+            changed.append(row)
+    Conflict.objects.bulk_create(new)
+    Conflict.objects.bulk_update(
+        changed,
+        ["version", "sides", "trace", "awaiting", "need", "rule", "status", "closed_cycle", "closed_at", "outcome"],
+        batch_size=100,
+    )
+
+
+def _count_blocked(tenure: Tenure, core: Core, key: str) -> int:
+    """How many agents lie downstream of a key: what waits while it is contested."""
+    if key not in tenure.blocks:
+        reached, todo = {key}, [key]
+        agents: set[str] = set()
+        while todo:
+            at = todo.pop()
+            for agent, reads in zip(core.plan.agents, core.plan.reads, strict=True):
+                if agent.name not in agents and agent.shape != "aggregate" and at in (*reads, agent.over):
+                    agents.add(agent.name)
+                    todo += [k for k in agent.writes if k not in reached]
+                    reached.update(agent.writes)
+        tenure.blocks[key] = len(agents)
+    return tenure.blocks[key]

@@ -1,0 +1,172 @@
+"""From rows back to values: the engine of a job, and what pages and commands read.
+
+The journal is the truth. What stands at any entry is asked of it directly: the last entry of each slot that changed
+what the slot shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from django.db.models import Max
+
+from runtime.engine import Core, InboxRow, PackSpec, Seed
+from runtime.engine.replay import RecordedCycle, replay
+from runtime.models import Answer, Cycle, Decision, Entry, Job
+
+ENTRIES_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class StandingRow:
+    """What one slot shows: `status` is fact, contested or held; `value` and `confidence` (0..1) only for facts."""
+
+    key: str
+    subject: str
+    status: str
+    value: Any
+    confidence: float
+    seq: int
+    cycle: int
+    agent: str
+    item: str
+
+
+def pack_of(job: Job) -> PackSpec:
+    """The pack the job froze when it was submitted (D6.4)."""
+    return PackSpec.from_json(job.frozen_spec())
+
+
+def seeds_of(job: Job) -> list[Seed]:
+    """The job's seeds, numbered from 1."""
+    return [
+        Seed(n, s["key"], s["subject"], s["value"], s.get("confidence", 1.0), s.get("evidence"))
+        for n, s in enumerate(orjson.loads(job.seeds), 1)
+    ]
+
+
+def read_cycles(job_id: int) -> Iterator[RecordedCycle]:
+    """The recorded cycles of a job in order, read in portions."""
+    cycles = Cycle.objects.filter(job_id=job_id).order_by("number")
+    bodies = _bodies(job_id)
+    for number, first, last, digest in cycles.values_list("number", "first_seq", "last_seq", "digest"):
+        yield RecordedCycle(number, first, digest, [next(bodies, b"null") for _ in range(first, last + 1)])
+
+
+def _bodies(job_id: int) -> Iterator[bytes]:
+    seq = 0
+    while True:
+        rows = list(
+            Entry.objects.filter(job_id=job_id, seq__gt=seq)
+            .order_by("seq")
+            .values_list("seq", "body")[:ENTRIES_AT_ONCE]
+        )
+        for at, body in rows:
+            if at != seq + 1:
+                return  # a gap: what follows cannot be trusted, and the digest will say so
+            seq = at
+            yield body.encode()
+        if len(rows) < ENTRIES_AT_ONCE:
+            return
+
+
+def load_core(job: Job) -> Core:
+    """The job's engine as of its last committed cycle, merged anew and checked against the chain (D7.4)."""
+    return replay(pack_of(job), read_cycles(job.pk))
+
+
+def pending_rows(job_id: int) -> list[InboxRow]:
+    """The rows of the job's inbox that were not applied yet, in order."""
+    rows = Decision.objects.filter(job_id=job_id, status="pending").select_related("by").order_by("id")
+    return [
+        InboxRow(
+            id=row.pk,
+            act=row.act,
+            by=row.by_name,
+            key=row.key,
+            subject=row.subject,
+            value=row.payload.get("value"),
+            none=bool(row.payload.get("none")),
+            confidence=row.payload.get("confidence", 1.0),
+            version=row.version,
+            reason=row.reason,
+            groups=tuple(row.payload.get("groups", ())),
+        )
+        for row in rows
+    ]
+
+
+def standing(job: Job, at_seq: int | None = None, keys: Sequence[str] | None = None) -> list[StandingRow]:
+    """What every slot shows now, or showed after entry `at_seq`; by key, then subject. Empty slots are left out."""
+    rows = Entry.objects.filter(job_id=job.pk).exclude(now="")
+    if at_seq is not None:
+        rows = rows.filter(seq__lte=at_seq)
+    if keys is not None:
+        rows = rows.filter(key__in=keys)
+    latest = rows.values("key", "subject").annotate(last=Max("seq")).order_by().values("last")
+    found = Entry.objects.filter(job_id=job.pk, seq__in=latest).exclude(now="empty")
+    return sorted((standing_row(e) for e in found.iterator()), key=lambda r: (r.key, r.subject))
+
+
+def standing_row(entry: Entry) -> StandingRow:
+    """What a slot shows after this entry, which must be one that changed it."""
+    fact = entry.now == "fact"
+    body = entry.data if fact else {}
+    strength = body.get("strength", body.get("conf", 0))
+    return StandingRow(
+        entry.key,
+        entry.subject,
+        entry.now,
+        body.get("value"),
+        strength / 1000,
+        entry.seq,
+        entry.cycle,
+        entry.agent or ("@operator" if entry.kind in ("inbox", "approval") else ""),
+        entry.item,
+    )
+
+
+def entries_after(job_id: int, seq: int, limit: int) -> list[Entry]:
+    """Up to `limit` entries after `seq`, in order."""
+    return list(Entry.objects.filter(job_id=job_id, seq__gt=seq).order_by("seq")[:limit])
+
+
+def slot_history(job: Job, key: str, subject: str) -> list[Entry]:
+    """Every entry about one slot, in order."""
+    return list(Entry.objects.filter(job_id=job.pk, key=key, subject=subject).order_by("seq"))
+
+
+def answer_keys(pack: PackSpec) -> list[str]:
+    """The keys an answer publishes: those the pack names, or all that agents write."""
+    return list(pack.answer or dict.fromkeys(k for a in pack.agents for k in a.writes))
+
+
+def answer_facts(job: Job, answer: Answer) -> list[dict[str, Any]]:
+    """An answer's facts: key, subject, value, confidence (0..1, discounted), agent, provisional; where it was
+    discounted or is incomplete also `from` and `incomplete`."""
+    marks = {(m["key"], m["subject"]): m for m in answer.marks}
+    facts = []
+    for row in standing(job, answer.seq, answer_keys(pack_of(job))):
+        if row.status != "fact":
+            continue
+        mark = marks.get((row.key, row.subject), {})
+        fact = {
+            "key": row.key,
+            "subject": row.subject,
+            "value": row.value,
+            "confidence": mark.get("conf", round(row.confidence * 1000)) / 1000,
+            "agent": row.agent,
+            "provisional": bool(mark.get("provisional")),
+        }
+        if mark:
+            fact |= {"from": mark["from"] / 1000, "incomplete": mark.get("incomplete", "")}
+        facts.append(fact)
+    return facts
+
+
+def latest_answer(job: Job) -> Answer | None:
+    """The newest anytime answer."""
+    return Answer.objects.filter(job_id=job.pk).order_by("-version").first()

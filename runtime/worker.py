@@ -1,0 +1,113 @@
+"""The runtime: claims a job, drives its engine cycle by cycle, parks it, and goes on from where it was (D7).
+
+What RQ hands over is an id and nothing else; everything else is asked of the database.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from runtime import store
+from runtime.agents import functions_for, run_all
+from runtime.engine import Core, InboxRow, PackError, Seed, Stop
+from runtime.engine.replay import ReplayError
+from runtime.events import publish_job_event
+from runtime.lease import Fenced, claim_job, kept_lease
+from runtime.models import Job, JobStatus
+from runtime.recording import Tenure, append_cycle
+
+log = logging.getLogger(__name__)
+
+Rows = list[Seed | InboxRow]
+
+
+def worker_name() -> str:
+    """Who runs a cycle, as the journal's rows tell it: host and process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def run_job(job_id: int) -> str:
+    """Runs a job until it stops, if it is due and nobody else has it. Returns its status, "" if there was nothing to do.
+
+    After parking it looks at the inbox once more: a row that came while it held the lease must not wait.
+    """
+    status = ""
+    while True:
+        epoch = claim_job(int(job_id), worker_name())
+        if epoch is None:
+            return status
+        try:
+            status = _run_claimed(int(job_id), epoch)
+        except Fenced as fenced:
+            log.warning("%s; another runtime goes on with it", fenced)
+            return ""
+
+
+def _run_claimed(job_id: int, epoch: int) -> str:
+    job = Job.objects.select_related("pack").get(pk=job_id)
+    tenure = Tenure(job_id, epoch, worker_name(), list(job.activity), job.ran_seconds)
+    try:
+        core = store.load_core(job)
+        functions = functions_for(core.pack)
+    except (PackError, ReplayError, KeyError, TypeError, ValueError) as error:
+        # A record that cannot be merged again, or a pack that cannot run: nothing may be added to it.
+        log.exception("job %s cannot be loaded", job_id)
+        return _fail(job_id, epoch, f"The job cannot be taken up: {error}")
+    with kept_lease(job_id, epoch) as lost:
+        return drive(job, core, tenure, functions, lost.is_set)
+
+
+def drive(
+    job: Job, core: Core, tenure: Tenure, functions: Mapping[str, Any], lost: Callable[[], bool] = lambda: False
+) -> str:
+    """Runs cycles until the job stops; returns the reason. Raises Fenced if the job was claimed by another."""
+    rows: Rows = list(store.seeds_of(job)) if core.cycle == 0 else []
+    while True:
+        if lost():
+            raise Fenced(f"job {job.pk}: the lease was lost")
+        began, clock = timezone.now(), time.perf_counter()
+        inbox = store.pending_rows(job.pk)
+        if inbox:
+            tenure.ran_seconds = 0.0
+        runs = core.begin([*rows, *inbox])
+        rows = []
+        effects = run_all(runs, functions)
+        commit = core.finish(effects, _out_of_time(core, tenure))
+        seconds = time.perf_counter() - clock
+        tenure.ran_seconds += seconds
+        append_cycle(tenure, core, commit, began, seconds)
+        publish_job_event(job.pk, commit.first_seq, core.last_seq)
+        if commit.stop is not None:
+            return commit.stop.reason
+
+
+def _out_of_time(core: Core, tenure: Tenure) -> Stop | None:
+    """Wall time is checked between cycles, outside the engine, which knows no clock (D2.7)."""
+    limit = core.pack.budget.seconds
+    if tenure.ran_seconds <= limit:
+        return None
+    text = f"the budget of {limit:g} seconds is used up"
+    return Stop("exhausted", [{"what": "budget", "text": text, "budget": "seconds", "limit": limit, "outside": True}])
+
+
+def _fail(job_id: int, epoch: int, message: str) -> str:
+    """Ends a job that cannot be run at all. Its journal stays as it is."""
+    with transaction.atomic():
+        Job.objects.filter(pk=job_id, epoch=epoch).update(
+            status=JobStatus.FAILED,
+            reason=message[:500],
+            causes=[{"what": "failed", "text": message[:500]}],
+            lease_until=None,
+            settled_at=timezone.now(),
+            updated_at=timezone.now(),
+        )
+    publish_job_event(job_id, 0, 0)
+    return str(JobStatus.FAILED)

@@ -1,0 +1,165 @@
+"""Drives the real engine, and beside it the naive model, through a random case."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from runtime.engine import Commit, Core, Effect, Failure, InboxRow, PackSpec, Proposal, Run, Seed
+from runtime.engine.desk import slot_version
+from runtime.engine.state import Slot as EngineSlot
+from tests.engine.expressions import MEANINGS, MENTIONS
+from tests.engine.naive import Slot, text
+from tests.engine.naive_cycle import Saying, Shown
+from tests.engine.naive_job import NaiveJob
+from tests.engine.packs_strategy import KEYS, SUBJECTS, Act, Case
+from tests.engine.toys import run_toy
+
+ENDED = ("oscillating", "exhausted", "cancelled")
+
+
+def naive_of(pack: PackSpec) -> NaiveJob:
+    """The naive model of a pack that uses only the expressions the tests know the meaning of."""
+    return NaiveJob(pack, MEANINGS, MENTIONS)
+
+
+def shown_by(run: Run) -> Shown:
+    """What a run is shown by the engine, through the public view, in the plain form toys take."""
+    view = run.view
+    shown: Shown = {"reads": {}}
+    for key in sorted(view.keys):
+        facts = view[key]
+        found: dict[str, Any] = {f.subject: ["fact", text(f.value), round(f.confidence * 1000)] for f in facts}
+        found |= {s: ["contested"] for s in facts.contested} | {s: ["held"] for s in facts.held}
+        assert len(facts) == len(list(facts))
+        shown["reads"][key] = found
+    if view.item is not None:
+        shown["item"] = [text(view.item.value), round(view.item.confidence * 1000)]
+    if view.group is not None:
+        shown["group"] = [[f.subject, text(f.value), round(f.confidence * 1000)] for f in view.group.items]
+    if view.sides is not None:
+        sides = [
+            [
+                text(side.value),
+                sorted([v.agent, str(v.item), round(v.confidence * 1000), text(v.evidence)] for v in side.voices),
+            ]
+            for side in view.sides.sides
+        ]
+        shown["sides"] = json.dumps(sorted(sides))
+    return shown
+
+
+def effect_of(case: Case, run: Run) -> Effect:
+    """What the toy behind a run returns, as an effect."""
+    said = run_toy(case.toys[run.agent.name], run.agent, run.item, shown_by(run))
+    if said is None:
+        return Effect(run.agent.name, run.item, failure=Failure("agent_error", "the toy broke"))
+    return Effect(run.agent.name, run.item, [proposal(one) for one in said])
+
+
+def proposal(one: Saying) -> Proposal:
+    """A saying as the engine takes it."""
+    return Proposal(one.key, one.subject, one.value, one.confidence, one.evidence, one.because)
+
+
+def seeds_of(case: Case) -> list[Seed]:
+    """The case's seeds, numbered from 1."""
+    return [Seed(n, *seed) for n, seed in enumerate(case.seeds, 1)]
+
+
+def saying(effect: Effect) -> list[Saying] | None:
+    """An effect as the naive model takes it."""
+    if effect.failure is not None:
+        return None
+    return [Saying(p.key, p.subject, p.value, p.confidence, p.evidence, p.because) for p in effect.proposals]  # type: ignore[union-attr]
+
+
+def row_of(core: Core, number: int, act: Act) -> InboxRow:
+    """A person's act as an inbox row, about one of the slots such an act can be about now."""
+    if act.act == "respond":
+        act = replace(act, act=_wanted(core, act))
+    slots = _slots_for(core, act)
+    key, subject = slots[act.pick % len(slots)]
+    slot = core.ledger.keys[key].slots.get(subject)
+    version = "" if slot is None or act.act in ("undo", "add_fact", "withdraw_fact", "retry") else slot_version(slot)
+    value, none = act.value, act.act == "none"
+    if act.act == "decide" and slot is not None and slot.cands and act.pick % 2:
+        value = json.loads(slot.cands[act.pick % len(slot.cands)].raw)
+    if act.stale and version:
+        version = "0" * 16
+    name = "decide" if none else act.act
+    return InboxRow(number, name, act.by, key, subject, None if none else value, none, act.confidence, version)
+
+
+def _wanted(core: Core, act: Act) -> str:
+    """What the job asks of people now."""
+    states = core.ledger.keys.values()
+    if any(state.held for state in states) and act.pick % 3:
+        return "refuse" if act.pick % 6 == 5 else "approve"
+    if any(state.contested for state in states):
+        return "none" if act.pick == 0 else "decide"
+    return "add_fact"
+
+
+def _slots_for(core: Core, act: Act) -> list[Slot]:
+    everywhere = [(k, s) for k in KEYS for s in SUBJECTS]
+    known = [slot for state in core.ledger.keys.values() for slot in state.slots.values()]
+    found: Iterable[EngineSlot] = ()
+    if act.act in ("decide", "none"):
+        found = [s for state in core.ledger.keys.values() for s in state.contested]
+    elif act.act in ("approve", "refuse"):
+        found = [s for state in core.ledger.keys.values() for s in state.held]
+    elif act.act == "undo":
+        found = [s for s in known if s.desk is not None and s.desk.verdict is not None]
+    elif act.act == "withdraw_fact":
+        found = [s for s in known if any(c.voice.agent == "@person" and c.voice.item == act.by for c in s.cands)]
+    return sorted((s.key, s.subject) for s in found) or everywhere
+
+
+class Acts:
+    """The case's script of acts, handed out at the cycle they name, or when the job would stop before it."""
+
+    def __init__(self, acts: Sequence[Act]) -> None:
+        self.left = sorted(acts, key=lambda a: a.cycle)
+        self.given = 0
+
+    def due(self, core: Core, stopped: bool) -> list[InboxRow]:
+        """The rows of the cycle that begins now."""
+        upto = core.cycle + 1
+        if stopped and self.left:
+            upto = max(upto, self.left[0].cycle)
+        now = [a for a in self.left if a.cycle <= upto]
+        self.left = self.left[len(now) :]
+        rows = [row_of(core, self.given + n, act) for n, act in enumerate(now, 1)]
+        self.given += len(now)
+        return rows
+
+
+def run_engine(case: Case, shuffle: int | None = None, pack: PackSpec | None = None) -> tuple[Core, list[Commit]]:
+    """The engine alone, to the end of the case; effects come back in the order that `shuffle` seeds."""
+    core, acts = Core(pack or case.pack), Acts(case.acts)
+    commits: list[Commit] = []
+    rows: list[Any] = [*seeds_of(case), *acts.due(core, stopped=False)]
+    dice = random.Random(shuffle)
+    while True:
+        effects = [effect_of(case, run) for run in core.begin(rows)]
+        if shuffle is not None:
+            dice.shuffle(effects)
+        commits.append(core.finish(effects))
+        stopped = commits[-1].stop is not None
+        if stopped and not acts.left:
+            return core, commits
+        rows = list(acts.due(core, stopped))
+
+
+def standing(core: Core) -> dict[Slot, tuple[str, int]]:
+    """What stands: slot -> (value text, confidence in thousandths)."""
+    return {(f.key, f.subject): (text(f.value), round(f.confidence * 1000)) for f in core.facts()}
+
+
+def bodies(commits: Iterable[Commit]) -> list[dict[str, Any]]:
+    """All entries, as parsed JSON."""
+    return [json.loads(entry.body) for commit in commits for entry in commit.entries]
