@@ -14,15 +14,14 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from runtime.actions import pack_specs
+from runtime.actions.audit import record_act
 from runtime.actions.pack_specs import Fields
 from runtime.agents import Pack, PackFault, all_packs, pack_faults
 from runtime.engine.compiled import compile_pack
 from runtime.engine.lint import PackError
 from runtime.engine.spec import PackSpec
-from runtime.models import Agent, AuditRecord, GovernanceRule
+from runtime.models import Agent, GovernanceRule
 from runtime.models import Pack as PackRow
-
-BY = "sync_packs"
 
 
 @dataclass(slots=True)
@@ -167,7 +166,7 @@ def _check_it_runs(row: PackRow, report: SyncReport) -> None:
 def _audit(pack_name: str, done: SyncReport) -> None:
     if done.changed:
         detail = {"created": done.created, "updated": done.updated, "disabled": done.disabled}
-        AuditRecord.objects.create(who_name=BY, act=BY, target=f"pack:{pack_name}", detail=detail)
+        record_act(None, "sync_packs", f"pack:{pack_name}", **detail)
 
 
 def _append(report: SyncReport, done: SyncReport) -> None:

@@ -70,7 +70,7 @@ class NaiveCycle(Naive):
         agent = self.agent(voice[0])
         shown: Shown = {"reads": self.keys_shown(self.reads(agent.name))}
         if agent.shape == "whole":
-            return shown if not agent.reads or any(shown["reads"].values()) else None
+            return shown if not agent.reads or any(shown["reads"][key] for key in agent.reads) else None
         if agent.shape == "each":
             found = self.stands((agent.over, voice[1]))
             return {**shown, "item": [text(found.value), found.conf]} if found.status == "fact" else None

@@ -149,7 +149,9 @@ class Twins:
         repeated = now in self.states
         self.states[now] = commit.number
         swings = commit.stop is not None and commit.stop.reason == "oscillating"
-        assert swings == (repeated and bool(self.model.eligible())), "oscillation"
+        swinging = repeated and bool(self.model.eligible())
+        assert swings or not swinging, "an oscillation is not seen"
+        assert swinging or not swings, "an oscillation is claimed, but the whole state is new"
 
 
 def gap_of(gap: dict[str, Any]) -> Gap:

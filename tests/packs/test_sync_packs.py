@@ -152,7 +152,7 @@ def test_a_sync_that_changed_something_is_in_the_audit_log() -> None:
     sync(pets())
     sync(pets())
     (record,) = AuditRecord.objects.all()
-    assert (record.who_name, record.act, record.target) == ("sync_packs", "sync_packs", "pack:pets")
+    assert (record.who_name, record.act, record.target) == ("system", "sync_packs", "pack:pets")
 
 
 def test_a_half_synced_pack_is_not_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
