@@ -79,6 +79,8 @@ class Closing:
         """A stop before the fixed point, the first that applies."""
         if self.cancelled:
             return Stop("cancelled", [])
+        if swing is None and outside is None:
+            return self._spent() if due else None
         if outside is not None and not due and outside.reason != "failed":
             outside = None  # it is done; running out at the same moment changes nothing
         found = [s for s in (outside, self._swinging(swing) if due else None, self._spent() if due else None) if s]
@@ -98,6 +100,12 @@ class Closing:
 
     def _spent(self) -> Stop | None:
         budget = self.ledger.plan.pack.budget
+        if (
+            self.cycles < budget.cycles
+            and self.ledger.cycle < budget.lifetime_cycles
+            and self.ledger.standing <= budget.facts
+        ):
+            return None
         for name, have, limit in (
             ("cycles", self.cycles, budget.cycles),
             ("lifetime_cycles", self.ledger.cycle, budget.lifetime_cycles),

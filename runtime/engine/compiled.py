@@ -65,6 +65,11 @@ class Compiled:
         return len(self.pack.tiers)
 
 
+def expression_names(kind: str) -> tuple[str, ...]:
+    """The variables that an expression of a rule of this kind may use, beside `fact` and `facts`."""
+    return _NAMES_BY_KIND.get(kind, SLOT_NAMES)
+
+
 def compile_pack(pack: PackSpec) -> Compiled:
     """Indexes for `pack`. Raises PackError, naming the first thing that is wrong and the way out."""
     check_pack(pack)
@@ -98,11 +103,10 @@ def _in_order(rules: Iterable[RuleSpec]) -> list[RuleSpec]:
 
 
 def _compile_rule(rule: RuleSpec) -> Rule:
-    names = _NAMES_BY_KIND.get(rule.kind, SLOT_NAMES)
     expression = None
     if rule.expression:
         try:
-            expression = compile_expression(rule.expression, names)
+            expression = compile_expression(rule.expression, expression_names(rule.kind))
         except ExpressionError as error:
             raise PackError(f"rule `{rule.name}`: {error}") from None
     return Rule(rule, expression, _needs(rule.kind, rule.params))

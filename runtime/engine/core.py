@@ -184,7 +184,10 @@ class Core:
         return prepared
 
     def _merge_agent(self, agent: AgentState, done: list[Prepared]) -> None:
-        self.ledger.log.add(_run_entry(agent, done))
+        ledger = self.ledger
+        ledger.log.add(_run_entry(agent, done))
+        ledger.awake[agent.tier].pop(agent.at, None)  # whatever it merges wakes who must look again
+        ledger.due = None
         agent.dirty.clear()
         agent.ever = True
         for one in done:
@@ -198,7 +201,7 @@ class Core:
             if one.failure is not None:
                 agent.failed[item] = one.failure
                 continue
-            merge_run(self.ledger, one)
+            merge_run(ledger, one)
             if voice.refused:
                 agent.refused[item] = voice.refused
 

@@ -136,6 +136,7 @@ def _plain(ledger: Ledger, row: InboxRow, fields: dict[str, Any]) -> Receipt:
         if agent.failed:
             agent.retry.update(dict.fromkeys(agent.failed))
             ledger.awake[agent.tier][agent.at] = None
+            ledger.due = None
             count += len(agent.failed)
     message = f"{count} failed {'run is' if count == 1 else 'runs are'} tried again" if count else "nothing had failed"
     return _finish(ledger, row, fields, "applied", message)

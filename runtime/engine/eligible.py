@@ -41,23 +41,30 @@ NO_PLAN = Plan(0, [], [])
 
 def lowest_tier(ledger: Ledger) -> int:
     """The lowest tier with an eligible voice, 0 if nobody is: a fixed point (D2.5)."""
-    for tier in range(1, len(ledger.awake)):
-        if _awake_in(ledger, tier, first=True):
-            return tier
-    return 0
-
-
-def _awake_in(ledger: Ledger, tier: int, first: bool = False) -> list[AgentState]:
-    found: list[AgentState] = []
-    awake = ledger.awake[tier]
-    for at in sorted(awake):
-        agent = ledger.agents[at]
-        if is_eligible(ledger, agent):
-            found.append(agent)
-            if first:
+    if ledger.due is None:
+        ledger.due = 0
+        for tier, awake in enumerate(ledger.awake):
+            if awake and _any_awake(ledger, awake):
+                ledger.due = tier
                 break
-        else:
-            del awake[at]
+    return ledger.due
+
+
+def _any_awake(ledger: Ledger, awake: dict[int, None]) -> bool:
+    """Whether somebody of a tier is eligible; who is not goes to sleep until something it reads changes."""
+    for at in list(awake):
+        if is_eligible(ledger, ledger.agents[at]):
+            return True
+        del awake[at]
+    return False
+
+
+def _awake_in(ledger: Ledger, tier: int) -> list[AgentState]:
+    awake = ledger.awake[tier]
+    if len(awake) == 1:
+        return [ledger.agents[at] for at in awake]  # the one that made the tier due
+    found = [ledger.agents[at] for at in sorted(awake) if is_eligible(ledger, ledger.agents[at])]
+    ledger.awake[tier] = {agent.at: None for agent in found}
     return found
 
 
@@ -76,7 +83,14 @@ def is_eligible(ledger: Ledger, agent: AgentState) -> bool:
 
 
 def _has_something_to_read(ledger: Ledger, agent: AgentState) -> bool:
-    return not agent.spec.reads or any(ledger.keys[k].shown for k in agent.spec.reads)
+    reads = agent.spec.reads
+    if not reads:
+        return True
+    keys = ledger.keys
+    for key in reads:  # noqa: SIM110 - a generator costs as much as the loop itself
+        if keys[key].shown:
+            return True
+    return False
 
 
 def _items(ledger: Ledger, agent: AgentState) -> list[str]:

@@ -15,6 +15,7 @@ def flush(ledger: Ledger) -> list[tuple[Slot, Shown, Shown]]:
     """Settles the touched slots; gives those that show something else than before, as (slot, before, after)."""
     changed: list[tuple[Slot, Shown, Shown]] = []
     touched, ledger.touched = ledger.touched, {}
+    ledger.due = None
     regroup: dict[int, dict[str, None]] = {}
     for slot, before in touched.items():
         plan = ledger.plan.keys[slot.key]

@@ -73,6 +73,7 @@ class Ledger:
         self.log = Log()
         self.cycle = 0
         self.standing = 0
+        self.due: int | None = None  # the lowest tier with work, None until asked after the last change
         self.loop_loosened = False
         self.shaken: dict[Premises | Block, None] = {}
         self.unanswered: dict[Slot, Shown] = {}

@@ -18,7 +18,7 @@ from tests.engine.naive_job import NaiveJob
 from tests.engine.packs_strategy import KEYS, SUBJECTS, Act, Case
 from tests.engine.toys import run_toy
 
-ENDED = ("oscillating", "exhausted", "cancelled")
+STALE = "0" * 16
 
 
 def naive_of(pack: PackSpec) -> NaiveJob:
@@ -89,7 +89,7 @@ def row_of(core: Core, number: int, act: Act) -> InboxRow:
     if act.act == "decide" and slot is not None and slot.cands and act.pick % 2:
         value = json.loads(slot.cands[act.pick % len(slot.cands)].raw)
     if act.stale and version:
-        version = "0" * 16
+        version = STALE
     name = "decide" if none else act.act
     return InboxRow(number, name, act.by, key, subject, None if none else value, none, act.confidence, version)
 

@@ -190,6 +190,12 @@ class Naive:
         value = next(iter(voices.values())).value
         return Stands("fact", value, strength(voices), sides, winner, by, rule)
 
+    def version(self, slot: Slot) -> str:
+        """What a person saw when deciding: the set of the sides' values, and what a hold asks (D3.4)."""
+        found = self.stands(slot)
+        asked = text(found.value) if found.status in ("held", "refused") else ""
+        return json.dumps([sorted(self.sides(slot)), asked])
+
     def resolution_rules(self, key: str) -> list[RuleSpec]:
         """The rules asked about a conflict on `key`, in the order they are asked."""
         rules = [

@@ -124,6 +124,8 @@ class NaiveCycle(Naive):
         for voice in due:
             if inputs[voice] is None:
                 self.silence(voice)
+        for voice in due:
+            if inputs[voice] is None:
                 continue
             said = effects[voice]
             self.last[voice] = inputs[voice] or ""

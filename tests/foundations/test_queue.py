@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import runtime.worker
 from django.conf import settings
 from redis import Redis
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+import runtime.worker
 from runtime import queue
 
 ran: list[Any] = []

@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings
 
 from converge_site.home import locate_redis_socket, open_home, read_secret_key
-from runtime import problem_lines
+from runtime import checks, problem_lines
 from runtime.home_lock import HomeInUse, hold_home
 from runtime.problem_lines import ProblemTail
 from runtime.supervise import describe_end
@@ -103,3 +103,13 @@ def test_sqlite_is_sound_and_durable(db: None) -> None:
         modes = [cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
     assert modes == ["wal", 2]
     assert settings.DATABASES["default"]["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+
+
+def test_sqlite_that_corrupts_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    if settings.DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3":
+        pytest.skip("not on SQLite")
+    assert checks.check_sqlite_version(None) == []
+    monkeypatch.setattr(checks, "FIRST_SOUND_SQLITE", (99, 0, 0))
+    (error,) = checks.check_sqlite_version(None)
+    assert error.id == "converge.E001"
+    assert "pip install pysqlite3" in str(error.hint)

@@ -107,9 +107,7 @@ def test_up_serves_repairs_refuses_a_second_and_stops_clean(up: Up) -> None:
 
     # A killed worker is reported in one line and started again.
     up.line_with("Ctrl-C stops all")
-    (first,) = [
-        child for child in up.children("worker") if child.pid == min(c.pid for c in up.children("worker"))
-    ]
+    first = min(up.children("worker"), key=lambda child: child.pid)
     first.kill()
     line = up.line_with("worker-1 ended")
     assert "killed by SIGKILL" in line

@@ -1,4 +1,4 @@
-"""Claims as people bring them (CSV or JSON) become `Claim`s and seeds; what cannot be read is said, by line and field."""
+"""Claims as people bring them, CSV or JSON; what cannot be read is said, by line and field."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import csv
 import io
 import json
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
+
+from runtime.packs.claims.claim import Claim, claim_subject, newest_words, read_instant, to_label
 
 COLUMNS = ("source", "object", "attribute", "value")
 KNOWN = (*COLUMNS, "observed_at", "confidence")
@@ -21,29 +20,6 @@ MAX_VALUE = 2_000
 MAX_EVIDENCE = 2_000
 MAX_PROBLEMS = 50
 OVERSHOOT = 0.01  # detectors' scores overshoot 0..1 by rounding of their own
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One source's statement about one slot.
-
-    `label` is the value as text: what is compared. `observed_at` is ISO 8601 as given, or "".
-    `evidence` holds the further columns, sorted by name.
-    """
-
-    source: str
-    object: str
-    attribute: str
-    label: str
-    observed_at: str = ""
-    confidence: float | None = None
-    evidence: tuple[tuple[str, str], ...] = ()
-    value: Any = field(default=None, compare=False)
-    line: int = field(default=0, compare=False)
-
-    @property
-    def subject(self) -> str:
-        return slot_subject(self.object, self.attribute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,57 +60,20 @@ def read_claims_json(text: str) -> Reading:
     return _read(_json_rows(text.removeprefix("\ufeff")), "item")
 
 
-def newest_words(claims: Iterable[Claim]) -> tuple[Claim, ...]:
-    """One claim for each (source, slot): the newest, and of equally old ones the last. Order of first appearance."""
-    words: dict[tuple[str, str, str], Claim] = {}
-    for claim in claims:
-        key = (claim.source, claim.object, claim.attribute)
-        word = words.get(key)
-        if word is None or read_instant(claim.observed_at) >= read_instant(word.observed_at):
-            words[key] = claim
-    return tuple(words.values())
-
-
-def claims_to_seeds(claims: Iterable[Claim]) -> list[dict[str, Any]]:
-    """One seed for each claim; subjects are unique for each (source, slot)."""
-    return [_to_seed(claim) for claim in claims]
-
-
-def slot_subject(object_: str, attribute: str) -> str:
-    """`<object>/<attribute>`. The last slash divides: one inside the attribute is written %2F, a per cent sign %25."""
-    return f"{object_}/{attribute.replace('%', '%25').replace('/', '%2F')}"
-
-
-def claim_subject(source: str, object_: str, attribute: str) -> str:
-    """`<source> on <object>/<attribute>`. The first ` on ` divides: one inside the source is written `%20on `."""
-    escaped = re.sub(r" (?=on( |$))", "%20", source.replace("%", "%25"))
-    return f"{escaped} on {slot_subject(object_, attribute)}"
-
-
-@lru_cache(maxsize=65_536)
-def read_instant(text: str) -> float:
-    """ISO 8601 as seconds since 1970, dates as midnight, without an offset as UTC; "" is older than everything.
-
-    Raises ValueError for anything else.
-    """
-    if not text:
-        return -math.inf
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
 class _Unreadable(Exception):
-    """Ends one row, or with line 0 the reading."""
+    """Ends the reading of one row, or, raised outside any row, of the whole input."""
 
-    def __init__(self, field_: str, message: str, line: int = 0) -> None:
+    def __init__(self, field: str, message: str, line: int = 0) -> None:
         super().__init__(message)
-        self.field, self.message, self.line = field_, message, line
+        self.field, self.message, self.line = field, message, line
 
 
-def _read(rows: Iterator[tuple[int, Mapping[str, Any]]], unit: str) -> Reading:
+Row = Mapping[str, Any] | _Unreadable
+
+
+def _read(rows: Iterator[tuple[int, Row]], unit: str) -> Reading:
     claims: list[Claim] = []
     problems: list[Problem] = []
-    line = 0
     try:
         for line, row in rows:
             try:
@@ -142,16 +81,17 @@ def _read(rows: Iterator[tuple[int, Mapping[str, Any]]], unit: str) -> Reading:
             except _Unreadable as error:
                 problems.append(Problem(line, error.field, error.message, unit))
             if len(problems) >= MAX_PROBLEMS:
-                raise _Unreadable("", f"more than {MAX_PROBLEMS - 1} {unit}s cannot be read; the rest was not looked at")
+                message = f"{MAX_PROBLEMS} {unit}s cannot be read; what follows line {line} was not looked at"
+                raise _Unreadable("", message)
         if not claims and not problems:
-            raise _Unreadable("", "holds no claims; give a header and at least one row")
+            raise _Unreadable("", f"holds no claims; it needs at least one {unit} beside the field names")
     except _Unreadable as error:
         problems.append(Problem(error.line, error.field, error.message, unit))
     words = newest_words(claims)
     return Reading(words, tuple(problems), len(claims) - len(words))
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _csv_rows(text: str) -> Iterator[tuple[int, Row]]:
     if not text.strip():
         raise _Unreadable("", f"is empty; it needs a header with {', '.join(COLUMNS)}, and a row for each claim")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_find_delimiter(text), strict=True)
@@ -161,14 +101,18 @@ def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
         begins = reader.line_num + 1
         for cells in reader:
             if any(cells):
-                if len(cells) != len(header):
-                    message = f"has {len(cells)} cells, the header {len(header)}; quote cells that hold the separator"
-                    raise _Unreadable("", message, begins)
-                yield begins, dict(zip(header, cells, strict=True))
+                yield begins, _name_cells(header, cells)
             begins = reader.line_num + 1
     except csv.Error as error:
         message = f"is malformed CSV: {error}; double the quotes inside quoted cells, and close each one"
         raise _Unreadable("", message, begins) from None
+
+
+def _name_cells(header: list[str], cells: list[str]) -> Row:
+    if len(cells) == len(header):
+        return dict(zip(header, cells, strict=True))
+    message = f"has {len(cells)} cells where the header has {len(header)}; quote cells that hold the separator"
+    return _Unreadable("", message)
 
 
 def _find_delimiter(text: str) -> str:
@@ -188,7 +132,7 @@ def _read_header(cells: list[str]) -> list[str]:
     return header
 
 
-def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _json_rows(text: str) -> Iterator[tuple[int, Row]]:
     if not text.strip():
         raise _Unreadable("", "is empty; it needs a JSON list of objects, one for each claim")
     try:
@@ -198,22 +142,24 @@ def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     if not isinstance(rows, list):
         raise _Unreadable("", "is not a JSON list; put the claims in [ ]")
     for place, row in enumerate(rows, 1):
-        if not isinstance(row, dict):
-            raise _Unreadable("", f"is not an object with the fields {', '.join(COLUMNS)}", place)
-        yield place, row
+        wrong = _Unreadable("", f"is not an object with the fields {', '.join(COLUMNS)}")
+        yield place, row if isinstance(row, dict) else wrong
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _read_row(line: int, row: Mapping[str, Any]) -> Claim:
+def _read_row(line: int, row: Row) -> Claim:
+    if isinstance(row, _Unreadable):
+        raise row
     source, object_, attribute = (_read_name(row, name) for name in ("source", "object", "attribute"))
     value, label = _read_value(row.get("value"))
     observed = _read_observed(row.get("observed_at"))
     evidence = _read_evidence(row)
     if len(claim_subject(source, object_, attribute)) > MAX_SUBJECT:
-        raise _Unreadable("source", f"source, object and attribute take more than {MAX_SUBJECT} characters; shorten one")
+        message = f"source, object and attribute together take more than {MAX_SUBJECT} characters; shorten one"
+        raise _Unreadable("source", message)
     return Claim(
         source, object_, attribute, label, observed, _read_confidence(row.get("confidence")), evidence, value, line
     )
@@ -237,9 +183,7 @@ def _read_value(raw: Any) -> tuple[Any, str]:
     value = raw.strip() if isinstance(raw, str) else raw
     if value is None or value == "":
         raise _Unreadable("value", "is empty; leave the row out if the source says nothing")
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # 1 and 1.0 are the same value
-    label = value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
+    label = to_label(value)
     if len(label) > MAX_VALUE:
         raise _Unreadable("value", f"has {len(label):,} characters; the limit is {MAX_VALUE:,}; shorten it")
     return value, label
@@ -250,7 +194,7 @@ def _read_observed(raw: Any) -> str:
     try:
         read_instant(text)
     except (ValueError, OverflowError):
-        message = f"{text[:40]!r} is no ISO 8601 date or time; write 2024-04-22, 2024-04-22T20:26:29Z, or leave it empty"
+        message = f"{text[:40]!r} is no ISO 8601 time; write 2024-04-22 or 2024-04-22T20:26:29Z, or leave it empty"
         raise _Unreadable("observed_at", message) from None
     return text
 
@@ -278,23 +222,3 @@ def _read_evidence(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         if text and name:
             evidence.append((name, text))
     return tuple(evidence)
-
-
-def _to_seed(claim: Claim) -> dict[str, Any]:
-    evidence = dict(claim.evidence)
-    if claim.observed_at:
-        evidence["observed_at"] = claim.observed_at
-    seed: dict[str, Any] = {
-        "key": "claim",
-        "subject": claim_subject(claim.source, claim.object, claim.attribute),
-        "value": {
-            "source": claim.source,
-            "object": claim.object,
-            "attribute": claim.attribute,
-            "value": claim.label if claim.value is None else claim.value,
-        },
-        "evidence": evidence,
-    }
-    if claim.confidence is not None:
-        seed["confidence"] = claim.confidence
-    return seed

@@ -13,12 +13,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from runtime.packs.claims.claim import Claim, newest_words
 from runtime.packs.claims.echoes import find_echo_groups
-from runtime.packs.claims.reading import Claim, newest_words
 
+OPEN = 0  # the number of the open family in every table
 MOST_LABELS = 24  # above this a table of who-mistakes-what-for-what is mostly empty cells
 SLOTS_PER_LABEL = 2  # labels recur: a shared label stands, on average, for at least this many slots
 OWN_FAMILY = 10  # an attribute with this many slots is a label family of its own
+RANKS = 3  # low, middle, high
 RANKED = 8  # a source's confidences on one label are ranked only if there are this many that differ
 
 
