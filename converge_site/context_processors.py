@@ -7,8 +7,8 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from converge_site.people import role_of
 from converge_site.fragments.inbox import count_open
+from converge_site.people import role_of
 
 
 def page_frame(request: HttpRequest) -> dict[str, Any]:

@@ -9,32 +9,23 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 
-from runtime.actions.permissions import may
+from runtime.actions.permissions import may, role_of
 from runtime.models import Conflict, Job
+
+__all__ = ["allowed", "for_people", "person_of", "role_of"]
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=HttpResponse)
-ROLES = ("admin", "operator", "viewer")
 
 
 def person_of(request: HttpRequest) -> User:
     """The signed-in person of a request that passed `for_people`."""
     return cast(User, request.user)
-
-
-def role_of(user: User | AnonymousUser) -> str:
-    """The highest role a person has: "admin", "operator", "viewer", or "" for none."""
-    if not user.is_authenticated:
-        return ""
-    if user.is_superuser:
-        return "admin"
-    held = set(user.groups.values_list("name", flat=True))
-    return next((role for role in ROLES if role in held), "")
 
 
 def for_people(

@@ -194,11 +194,12 @@
   function morph(shown, wanted) {
     if (wanted.dataset && wanted.dataset.personal !== undefined) { refreshPersonal(shown, wanted); return; }
     if (shown.localName === "time" && shown.getAttribute("datetime") === wanted.getAttribute("datetime")) return;
+    const theirs = shown.localName === "details" && shown.dataset.touched ? "open" : "";
     for (const { name, value } of [...wanted.attributes]) {
-      if (name !== "open" && shown.getAttribute(name) !== value) shown.setAttribute(name, value);
+      if (name !== theirs && shown.getAttribute(name) !== value) shown.setAttribute(name, value);
     }
     for (const { name } of [...shown.attributes]) {
-      if (name !== "open" && !wanted.hasAttribute(name)) shown.removeAttribute(name);
+      if (name !== theirs && name !== "data-touched" && !wanted.hasAttribute(name)) shown.removeAttribute(name);
     }
     const keyed = new Map();
     for (const child of shown.children) if (child.id) keyed.set(child.id, child);
@@ -218,6 +219,12 @@
     }
     while (place) { const gone = place; place = place.nextSibling; gone.remove(); }
   }
+
+  // What a person folded or unfolded stays so.
+  document.addEventListener("click", (event) => {
+    const summary = event.target.closest("summary");
+    if (summary) summary.parentElement.dataset.touched = "1";
+  });
 
   function alike(one, other) {
     return one.nodeType === other.nodeType && one.nodeName === other.nodeName;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +82,9 @@ def _kind(schema: Mapping[str, Any]) -> str:
     kind = schema.get("type")
     if kind == "array" and (schema.get("items") or {}).get("type") == "string":
         return "list"
-    return {"number": "number", "integer": "integer", "string": "text", "boolean": "boolean"}.get(str(kind), "json")
+    return {"number": "number", "integer": "integer", "string": "text", "boolean": "boolean"}.get(
+        str(kind), "json"
+    )
 
 
 def _read_number(text: str, field: Field) -> float | int:
@@ -125,7 +127,7 @@ def _read_json(text: str, field: Field) -> Any:
         raise FieldError(f"{field.title}: that is no JSON ({error}).") from None
 
 
-_READERS = {
+_READERS: dict[str, Callable[[str, Field], Any]] = {
     "number": _read_number,
     "integer": _read_integer,
     "choice": _read_choice,

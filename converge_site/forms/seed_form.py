@@ -1,6 +1,7 @@
 """The form for seeds, generated from a pack's keys: rows in, seeds out, and each problem beside its input.
 
-Inputs are named by place: `k1-r3-subject`, `k1-r3-f2`; `k1-row` repeats once for each row, so that a removed row is gone.
+Inputs are named by place: `k1-r3-subject`, `k1-r3-f2`; `k1-row` repeats once for each row, so that a removed row is
+gone.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import orjson
 from django.http import QueryDict
 
 from converge_site.forms.fields import Field, FieldError, make_fields
 
 MOST_ROWS = 60
+REST = ("confidence", "evidence")
 
 
 class Problem(Protocol):
@@ -47,7 +50,12 @@ class FormRow:
     cells: list[Cell]
     error: str = ""
     subject_error: str = ""
-    confidence: float | None = None
+    rest: dict[str, Any] = field(default_factory=dict)  # confidence and evidence, carried along
+
+    @property
+    def rest_text(self) -> str:
+        """What is carried along, for a hidden input; "" for nothing."""
+        return orjson.dumps(self.rest).decode() if self.rest else ""
 
     @property
     def is_blank(self) -> bool:
@@ -88,7 +96,7 @@ class KeyForm:
         """A row that shows a seed."""
         row, value = self.add_row(), seed.get("value")
         row.subject = str(seed.get("subject", ""))
-        row.confidence = seed.get("confidence")
+        row.rest = {name: seed[name] for name in REST if seed.get(name) is not None}
         for cell in row.cells:
             part = value.get(cell.field.name) if cell.field.name and isinstance(value, dict) else value
             cell.text = cell.field.write(part)
@@ -107,7 +115,7 @@ class SeedForm:
         found = []
         self.wrong = 0
         for _, row, key in self._filled():
-            found.append({"key": key, "subject": row.subject.strip(), "value": self._read(row), **_confidence(row)})
+            found.append({"key": key, "subject": row.subject.strip(), "value": self._read(row), **row.rest})
         return found
 
     def place_problems(self, problems: Iterable[Problem]) -> None:
@@ -135,7 +143,7 @@ class SeedForm:
         for cell in row.cells:
             cell.error = ""
             try:
-                read = cell.field.read(cell.text) if cell.text.strip() else _missing(cell.field)
+                read = _read_cell(cell)
             except FieldError as error:
                 cell.error, self.wrong = str(error), self.wrong + 1
                 continue
@@ -167,7 +175,7 @@ def read_form(keys: Sequence[Mapping[str, Any]], posted: QueryDict) -> SeedForm:
             if text.isascii() and text.isdecimal() and len(text) < 6:
                 row = key.add_row(int(text))
                 row.subject = posted.get(row.subject_name, "")
-                row.confidence = _read_confidence(posted.get(f"k{key.place}-r{row.number}-conf", ""))
+                row.rest = _read_rest(posted.get(f"k{key.place}-r{row.number}-rest", ""))
                 for cell in row.cells:
                     cell.text = posted.get(cell.name, "")
     return form
@@ -197,17 +205,17 @@ def _key_form(place: int, key: Mapping[str, Any]) -> KeyForm:
     )
 
 
-def _missing(field: Field) -> None:
-    if field.required:
-        raise FieldError(f"{field.title}: is missing.")
+def _read_cell(cell: Cell) -> Any:
+    if cell.text.strip():
+        return cell.field.read(cell.text)
+    if cell.field.required:
+        raise FieldError(f"{cell.field.title}: is missing.")
+    return None
 
 
-def _confidence(row: FormRow) -> dict[str, float]:
-    return {} if row.confidence is None else {"confidence": row.confidence}
-
-
-def _read_confidence(text: str) -> float | None:
+def _read_rest(text: str) -> dict[str, Any]:
     try:
-        return float(text) if text else None
-    except ValueError:
-        return None
+        rest = orjson.loads(text) if text else {}
+    except orjson.JSONDecodeError:
+        return {}
+    return {name: rest[name] for name in REST if name in rest} if isinstance(rest, dict) else {}

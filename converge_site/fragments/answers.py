@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from converge_site.fragments.context import slot_href
+from converge_site.fragments.context import incomplete_words, slot_href
 from converge_site.fragments.gaps import GapLink, link_gaps
 from runtime.models import Answer, Job
 from runtime.store import answer_facts
@@ -56,7 +56,9 @@ class Answers:
 
 def read_answers(job: Job) -> Answers:
     """The answer panel of a job."""
-    versions = list(Answer.objects.filter(job=job).order_by("-version").defer("gaps", "marks")[:VERSIONS_SHOWN])
+    versions = list(
+        Answer.objects.filter(job=job).order_by("-version").defer("gaps", "marks")[:VERSIONS_SHOWN]
+    )
     if not versions:
         return Answers(None, [], 0)
     newest = Answer.objects.get(pk=versions[0].pk)
@@ -67,21 +69,20 @@ def read_answer(job: Job, answer: Answer, limit: int | None = None) -> AnswerVie
     """One answer with its facts, all of them or the first `limit`."""
     tiers = job.frozen_spec()["tiers"]
     name = tiers[answer.tier - 1]["name"] if 0 < answer.tier <= len(tiers) else "no tier"
-    marks = {(mark["key"], mark["subject"]): mark for mark in answer.marks}
     facts = answer_facts(job, answer)
     return AnswerView(
         answer,
         name,
         job.top_tier,
-        [_fact(job.pk, fact, marks.get((fact["key"], fact["subject"]), {})) for fact in facts[:limit]],
+        [_fact(job.pk, fact) for fact in facts[:limit]],
         link_gaps(job.pk, answer.gaps),
     )
 
 
-def _fact(job_id: int, fact: dict[str, Any], mark: dict[str, Any]) -> AnswerFact:
-    full = mark.get("from")
-    full = full / 1000 if isinstance(full, int) and full > 1 else full
-    discounted = isinstance(full, int | float) and abs(full - fact["confidence"]) > 0.0004
+def _fact(job_id: int, fact: dict[str, Any]) -> AnswerFact:
+    full = fact.get("from")
+    discounted = full is not None and abs(full - fact["confidence"]) > 0.0004
+    incomplete = incomplete_words(fact)
     return AnswerFact(
         key=fact["key"],
         subject=fact["subject"],
@@ -90,13 +91,6 @@ def _fact(job_id: int, fact: dict[str, Any], mark: dict[str, Any]) -> AnswerFact
         agent=fact.get("agent", ""),
         provisional=bool(fact.get("provisional")),
         href=slot_href(job_id, fact["key"], fact["subject"]),
-        full=float(full) if discounted and full is not None else None,
-        why=_why(mark),
+        full=full if discounted else None,
+        why=f"{incomplete} incomplete" if incomplete else "provisional" if fact.get("provisional") else "",
     )
-
-
-def _why(mark: dict[str, Any]) -> str:
-    incomplete = mark.get("incomplete")
-    if isinstance(incomplete, list | tuple) and incomplete:
-        return f"{', '.join(map(str, incomplete))} incomplete"
-    return "incomplete input" if incomplete else "provisional" if mark.get("provisional") else ""

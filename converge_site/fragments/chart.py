@@ -64,7 +64,9 @@ class Chart:
 
 def read_chart(job: Job) -> Chart:
     """The chart of a job's latest CYCLES cycles."""
-    newest = Cycle.objects.filter(job=job).order_by("-number").values_list("number", "changes", "tier")[:CYCLES]
+    newest = (
+        Cycle.objects.filter(job=job).order_by("-number").values_list("number", "changes", "tier")[:CYCLES]
+    )
     cycles = sorted(newest)
     if not cycles:
         return Chart()

@@ -81,7 +81,10 @@ def read_conflicts(job: Job) -> JobConflicts:
 def read_cards(conflicts: Sequence[Conflict]) -> list[Card]:
     """The cards of some conflicts, with the last decision sent on each."""
     newest = (
-        Decision.objects.filter(conflict__in=conflicts).values("conflict").annotate(last=Max("id")).values("last")
+        Decision.objects.filter(conflict__in=conflicts)
+        .values("conflict")
+        .annotate(last=Max("id"))
+        .values("last")
     )
     sent = {decision.conflict_id: decision for decision in Decision.objects.filter(pk__in=newest)}
     return [_card(conflict, sent.get(conflict.pk)) for conflict in conflicts]

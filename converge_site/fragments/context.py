@@ -14,8 +14,7 @@ from converge_site.fragments.voices import Voice, read_voices
 from runtime.models import Answer, Conflict, Job
 from runtime.store import StandingRow, standing
 
-SHOWN = 60
-OPEN_UP_TO = 24
+SHOWN = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class FactRow:
     dissent: int = 0
     support: int = 0
     provisional: bool = False
-    incomplete: tuple[str, ...] = ()
+    incomplete: str = ""
     conflict: int | None = None
 
 
@@ -59,8 +58,20 @@ class KeySet:
 
     @property
     def is_open(self) -> bool:
-        """Whether it starts unfolded."""
-        return bool(self.contested or self.held) or 0 < self.total <= OPEN_UP_TO
+        """Whether it starts unfolded: seeds are known to whoever gave them."""
+        return bool(self.contested or self.held) or (self.total > 0 and not self.seed)
+
+
+def incomplete_words(mark: dict[str, Any]) -> str:
+    """What input of a marked fact was incomplete, by name; "" if none."""
+    said = mark.get("incomplete") or ""
+    return (
+        ", ".join(map(str, said))
+        if isinstance(said, list | tuple)
+        else str(said)
+        if said is not True
+        else "input"
+    )
 
 
 def slot_href(job_id: int, key: str, subject: str) -> str:
@@ -79,7 +90,9 @@ def read_context(job: Job, keys: Iterable[str] | None = None, shown: int = SHOWN
         if row.status != "empty":
             by_key[row.key].append(row)
     marks, questions = _read_marks(job), _read_questions(job)
-    return [_key_set(job, place, spec, by_key[spec["name"]], marks, questions, shown) for place, spec in specs]
+    return [
+        _key_set(job, place, spec, by_key[spec["name"]], marks, questions, shown) for place, spec in specs
+    ]
 
 
 def read_key(job: Job, key: str, text: str = "", shown: int = SHOWN) -> KeySet | None:
@@ -132,7 +145,6 @@ def _fact_row(
     slot = (row.key, row.subject)
     mark = marks.get(slot, {})
     agreeing = sum(voice.says(row.value) for voice in voices) if row.status == "fact" else 0
-    incomplete = mark.get("incomplete") or ()
     return FactRow(
         key=row.key,
         subject=row.subject,
@@ -145,7 +157,7 @@ def _fact_row(
         dissent=len(voices) - agreeing if row.status == "fact" else 0,
         support=agreeing,
         provisional=bool(mark.get("provisional")),
-        incomplete=tuple(incomplete) if isinstance(incomplete, list | tuple) else ("some input",),
+        incomplete=incomplete_words(mark),
         conflict=questions.get(slot),
     )
 

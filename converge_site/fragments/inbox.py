@@ -29,7 +29,9 @@ def count_open() -> int:
 
 def read_inbox(page: int = 1, job: int | None = None) -> Inbox:
     """One page of the inbox, of one job if asked."""
-    waiting = Conflict.objects.filter(status="open", awaiting="").select_related("job", "job__pack", "job__submitter")
+    waiting = Conflict.objects.filter(status="open", awaiting="").select_related(
+        "job", "job__pack", "job__submitter"
+    )
     if job is not None:
         waiting = waiting.filter(job_id=job)
     total = waiting.count()

@@ -47,7 +47,9 @@ class Header:
 def read_header(job: Job) -> Header:
     """The header of a job."""
     spec = job.frozen_spec()
-    return Header(look_of_status(job.status), _tiers(job, spec["tiers"]), _budgets(job, spec["budget"]), _took(job))
+    return Header(
+        look_of_status(job.status), _tiers(job, spec["tiers"]), _budgets(job, spec["budget"]), _took(job)
+    )
 
 
 def _tiers(job: Job, tiers: list[dict[str, str]]) -> list[Tier]:

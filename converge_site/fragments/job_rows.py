@@ -47,7 +47,13 @@ class JobFilter:
     @property
     def fields(self) -> dict[str, str]:
         """The filter without its place in the pages; what is not set is left out."""
-        named = {"status": self.status, "pack": self.pack, "tier": self.tier, "submitter": self.submitter, "q": self.q}
+        named = {
+            "status": self.status,
+            "pack": self.pack,
+            "tier": self.tier,
+            "submitter": self.submitter,
+            "q": self.q,
+        }
         return {name: value for name, value in named.items() if value}
 
     @property
@@ -66,7 +72,9 @@ class JobFilter:
         if self.submitter:
             jobs = jobs.filter(submitter__username=self.submitter)
         if self.q:
-            numbered = Q(pk=int(self.q)) if self.q.isascii() and self.q.isdecimal() and len(self.q) < 18 else Q()
+            numbered = (
+                Q(pk=int(self.q)) if self.q.isascii() and self.q.isdecimal() and len(self.q) < 18 else Q()
+            )
             jobs = jobs.filter(Q(title__icontains=self.q) | Q(reason__icontains=self.q) | numbered)
         return jobs
 
@@ -124,9 +132,7 @@ def _count_stuck() -> int:
     """Jobs queued for a while although no job is running: nobody takes them."""
     if Job.objects.filter(status=JobStatus.RUNNING).exists():
         return 0
-    return Job.objects.filter(
-        status=JobStatus.QUEUED, updated_at__lt=timezone.now() - STUCK_AFTER
-    ).count()
+    return Job.objects.filter(status=JobStatus.QUEUED, updated_at__lt=timezone.now() - STUCK_AFTER).count()
 
 
 def _link(chosen: JobFilter, **place: int) -> str:

@@ -49,7 +49,9 @@ class Filter:
     def from_query(cls, query: Mapping[str, str]) -> Self:
         """Reads `kind`, `agent` and `key`; an unknown kind counts as none."""
         kind = query.get("kind", "")
-        return cls(kind if kind in KIND_LOOKS else "", query.get("agent", "")[:100], query.get("key", "")[:100])
+        return cls(
+            kind if kind in KIND_LOOKS else "", query.get("agent", "")[:100], query.get("key", "")[:100]
+        )
 
     def __bool__(self) -> bool:
         return bool(self.kind or self.agent or self.key)
@@ -57,7 +59,9 @@ class Filter:
     @property
     def query(self) -> str:
         """The filter as a query string, empty parts left out."""
-        return urlencode({n: v for n, v in (("kind", self.kind), ("agent", self.agent), ("key", self.key)) if v})
+        return urlencode(
+            {n: v for n, v in (("kind", self.kind), ("agent", self.agent), ("key", self.key)) if v}
+        )
 
     def apply(self, entries: QuerySet[Entry]) -> QuerySet[Entry]:
         """The entries that match."""

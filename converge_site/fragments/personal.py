@@ -25,14 +25,19 @@ ACTION = "fragments/_job_action.html"
 
 
 def render_decide(
-    request: HttpRequest | None, card: Card, refused: Refused | None = None, typed: Mapping[str, str] | None = None
+    request: HttpRequest | None,
+    card: Card,
+    refused: Refused | None = None,
+    typed: Mapping[str, str] | None = None,
 ) -> SafeString:
     """The form on a card, or the sentence why this person has none; empty for nobody in particular."""
     if request is None:
         return render_to_string(DECIDE, {"card": card})
     kind = "approve" if card.conflict.kind == "hold" else "decide"
     verdict = may(person_of(request), kind, conflict=card.conflict)
-    back = request.get_full_path() if request.method == "GET" and not request.headers.get("HX-Request") else ""
+    back = (
+        request.get_full_path() if request.method == "GET" and not request.headers.get("HX-Request") else ""
+    )
     context = {
         "card": card,
         "personal": True,

@@ -30,5 +30,9 @@ def draw_spark(activity: Sequence[Any]) -> dict[str, Any]:
         for place, h in enumerate(18 * (count / peak) ** 0.5 for count in counts)
         if h > 0
     ]
-    words = f"Changes in the latest {len(counts)} cycles; the last made {counts[-1]}" if counts else "No cycle yet"
+    words = (
+        f"Changes in the latest {len(counts)} cycles; the last made {counts[-1]}"
+        if counts
+        else "No cycle yet"
+    )
     return {"bars": bars, "words": words}

@@ -45,7 +45,10 @@ def _in_line(value: Any) -> str:
     if isinstance(value, dict):
         return " · ".join(f"{name}: {_in_line(part)}" for name, part in list(value.items())[:FIELDS]) or "{}"
     if isinstance(value, list):
-        return ", ".join(_in_line(part) for part in value[:FIELDS]) + (" …" if len(value) > FIELDS else "") or "[]"
+        return (
+            ", ".join(_in_line(part) for part in value[:FIELDS]) + (" …" if len(value) > FIELDS else "")
+            or "[]"
+        )
     return str(value)
 
 

@@ -25,9 +25,18 @@ class Why:
 def read_why(job: Job) -> Why:
     """Why a job is where it is."""
     if job.status == "converged":
-        return Why("Why it converged", "Nothing is left to run, nothing is open, and every tier is reached.", [], True)
+        return Why(
+            "Why it converged",
+            "Nothing is left to run, nothing is open, and every tier is reached.",
+            [],
+            True,
+        )
     if job.status == "queued":
-        lead = "It waits for a runtime to take it." if not job.cycle else "It has new input and waits for a runtime."
+        lead = (
+            "It waits for a runtime to take it."
+            if not job.cycle
+            else "It has new input and waits for a runtime."
+        )
         return Why("Why not converged?", lead, _questions(job))
     if job.status == "running":
         return Why("Why not converged?", _running(job), _questions(job), calm=True)

@@ -126,7 +126,10 @@ class JobConsumer(LiveConsumer):
         """The job of the address from entry `after` on, and the inbox's badge."""
         after = hello.get("after")
         after = after if isinstance(after, int) and not isinstance(after, bool) and after >= 0 else 0
-        return [(("job", int(self.scope["url_route"]["kwargs"]["job_id"])), after), (("page", "badge", ""), 0)]
+        return [
+            (("job", int(self.scope["url_route"]["kwargs"]["job_id"])), after),
+            (("page", "badge", ""), 0),
+        ]
 
 
 class PageConsumer(LiveConsumer):

@@ -26,7 +26,9 @@ def _badge(query: QueryDict) -> str:
 
 
 def _jobs(query: QueryDict) -> str:
-    return render_to_string("fragments/_job_list.html", list_context(read_list(JobFilter.from_query(query.dict()))))
+    return render_to_string(
+        "fragments/_job_list.html", list_context(read_list(JobFilter.from_query({name: query[name] for name in query})))
+    )
 
 
 def _inbox(query: QueryDict) -> str:

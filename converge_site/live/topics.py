@@ -110,13 +110,15 @@ class JobTopic:
             .values_list("entries", "status", "updated_at", "tier", "worker", "answer_version")
             .first()
         )
-        return head, Decision.objects.filter(job_id=self.job_id).order_by("-id").values_list("id", "status").first()
+        return head, Decision.objects.filter(job_id=self.job_id).order_by("-id").values_list(
+            "id", "status"
+        ).first()
 
     def _read_entries(self) -> list[Chunk]:
         """New entries, each rendered once, in chunks."""
         chunks: list[Chunk] = []
         while entries := entries_after(self.job_id, self.cursor, CHUNK):
-            rows = [(entry.seq, render_row(row_of(entry))) for entry in entries]
+            rows: list[tuple[int, str]] = [(entry.seq, render_row(row_of(entry))) for entry in entries]
             if self._touched is not None:
                 self._touched.update(entry.key for entry in entries if entry.key)
             chunks.append((self.cursor, rows))
@@ -144,7 +146,9 @@ class JobTopic:
             return []
         if self.rows and self.rows[0][0] <= after + 1:
             return [html for seq, html in self.rows if seq > after]
-        entries = Entry.objects.filter(job_id=self.job_id, seq__gt=after, seq__lte=self.cursor).order_by("seq")
+        entries = Entry.objects.filter(job_id=self.job_id, seq__gt=after, seq__lte=self.cursor).order_by(
+            "seq"
+        )
         return [render_row(row_of(entry)) for entry in entries]
 
 

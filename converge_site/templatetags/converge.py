@@ -55,7 +55,9 @@ def when(moment: dt.datetime | None, empty: str = "–") -> SafeString | str:
         return empty
     exact = moment.astimezone(dt.UTC)
     return format_html(
-        '<time datetime="{}">{}</time>', exact.isoformat(timespec="seconds"), exact.strftime("%Y-%m-%d %H:%M UTC")
+        '<time datetime="{}">{}</time>',
+        exact.isoformat(timespec="seconds"),
+        exact.strftime("%Y-%m-%d %H:%M UTC"),
     )
 
 

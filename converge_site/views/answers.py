@@ -24,7 +24,9 @@ def answer(request: HttpRequest, job_id: int, version: int) -> HttpResponse:
         "job": job,
         "view": read_answer(job, found, FACTS_SHOWN),
         "is_current": version == job.answer_version,
-        "versions": Answer.objects.filter(job=job).order_by("-version").only("version", "tier", "facts", "cycle")[:50],
+        "versions": Answer.objects.filter(job=job)
+        .order_by("-version")
+        .only("version", "tier", "facts", "cycle")[:50],
     }
     return render(request, "pages/answer.html", context)
 

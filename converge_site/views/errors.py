@@ -10,7 +10,9 @@ from converge_site.views.refusals import render_error
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """400."""
-    return render_error(request, 400, "That request makes no sense", "The address or the form could not be read.")
+    return render_error(
+        request, 400, "That request makes no sense", "The address or the form could not be read."
+    )
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:

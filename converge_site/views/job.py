@@ -48,10 +48,17 @@ def journal(request: HttpRequest, job_id: int) -> HttpResponse:
     """The journal on a page of its own; for htmx, the older entries alone."""
     found = find_job(job_id)
     before = request.GET.get("before", "")
-    page = read_page(found, Filter.from_query(request.GET.dict()), int(before) if before.isdecimal() else None)
+    page = read_page(
+        found, Filter.from_query(request.GET.dict()), int(before) if before.isdecimal() else None
+    )
     if request.headers.get("HX-Request"):
         return render(request, "fragments/_journal_chunk.html", {"journal": page})
-    context = {"section": "jobs", "job": found, "before": before, "journal_action": reverse("journal", args=[job_id])}
+    context = {
+        "section": "jobs",
+        "job": found,
+        "before": before,
+        "journal_action": reverse("journal", args=[job_id]),
+    }
     return render(request, "pages/journal.html", context | journal_context(found, page))
 
 

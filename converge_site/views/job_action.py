@@ -15,7 +15,6 @@ from runtime.actions import Refused, cancel_job, retry_job
 from runtime.models import Job
 
 
-
 @for_people
 def job_action(request: HttpRequest, job_id: int) -> HttpResponse:
     """The action alone, for a page whose job has changed its state."""
@@ -29,7 +28,10 @@ def cancel(request: HttpRequest, job_id: int) -> HttpResponse:
     """Cancels a job for good."""
     try:
         cancel_job(
-            person_of(request), job_id, request.POST.get("reason", ""), read_receipt(request.POST.get("receipt"))
+            person_of(request),
+            job_id,
+            request.POST.get("reason", ""),
+            read_receipt(request.POST.get("receipt")),
         )
     except Refused as refused:
         return render_refusal(request, refused, back=f"/jobs/{job_id}/")

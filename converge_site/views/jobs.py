@@ -22,8 +22,10 @@ def jobs(request: HttpRequest) -> HttpResponse:
         "statuses": {name: name.capitalize() for name in GROUPS} | STATUS_WORDS,
         "packs": Pack.objects.order_by("name").only("name", "title"),
         "tiers": range(6),
-        "submitters": get_user_model().objects.filter(jobs__isnull=False).distinct().order_by("username")[:100],
+        "submitters": get_user_model()
+        .objects.filter(jobs__isnull=False)
+        .distinct()
+        .order_by("username")[:100],
         **list_context(read_list(chosen)),
     }
     return render(request, "pages/jobs.html", context)
-

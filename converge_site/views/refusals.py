@@ -8,7 +8,12 @@ from django.shortcuts import render
 from runtime.actions import Refused
 
 STATUS = {"forbidden": 403, "stale": 409, "gone": 404, "invalid": 422}
-_TITLES = {403: "Not yours to do", 404: "Not here", 409: "It has changed meanwhile", 422: "That does not work"}
+_TITLES = {
+    403: "Not yours to do",
+    404: "Not here",
+    409: "It has changed meanwhile",
+    422: "That does not work",
+}
 
 
 def status_of(refused: Refused) -> int:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import transaction
 
 from runtime.actions.audit import Person, record_act
 from runtime.actions.pack_specs import (
     agent_fields,
+    agent_spec_from_row,
     pack_fields,
     pack_spec_from_rows,
     rule_fields,
@@ -31,6 +32,7 @@ from runtime.engine.spec import Budget
 from runtime.models import Agent, GovernanceRule, Pack
 
 Changes = Mapping[str, Any]
+Row = TypeVar("Row", Agent, GovernanceRule, Pack)
 
 AGENT_SETTINGS = ("enabled", "tier", "required", "timeout")
 RULE_SETTINGS = ("name", "kind", "keys", "priority", "params", "expression", "message", "enabled")
@@ -54,7 +56,6 @@ def change_agent(user: Person, agent_id: int, changes: Changes, reason: str = ""
     check_agent_change(user, agent, changes)
     of_code = _code(agent.pack, agent_fields).get(agent.name)
     before = _write(agent, changes, AGENT_SETTINGS, None if of_code is None else {**of_code, "enabled": True})
-    _check_pack(agent.pack)
     _record(user, "change_agent", f"agent:{agent.pack.name}/{agent.name}", reason, agent, before)
     return agent
 
@@ -72,13 +73,18 @@ def check_agent_change(user: Person, agent: Agent, changes: Changes) -> None:
             f"The timeout is {timeout!r}; give more than 0 and at most {LONGEST_TIMEOUT:,.0f} seconds.",
             field="timeout",
         )
-    if changes.get("enabled") and not agent.enabled and agent.kind == "python":
-        if find_function(agent.pack.name, agent.name) is None:
-            raise Refused(
-                "The code of this agent is not installed any more, so it cannot be enabled. Install the release "
-                "of the pack that has it, then run `manage.py sync_packs`.",
-                field="enabled",
-            )
+    enabled = changes.get("enabled", agent.enabled)
+    is_gone = agent.kind == "python" and find_function(agent.pack.name, agent.name) is None
+    if enabled and not agent.enabled and is_gone:
+        raise Refused(
+            "The code of this agent is not installed any more, so it cannot be enabled. Install the release of "
+            "the pack that has it, then run `manage.py sync_packs`.",
+            field="enabled",
+        )
+    now = pack_spec_from_rows(agent.pack)
+    others = tuple(other for other in now.agents if other.name != agent.name)
+    changed = replace(agent_spec_from_row(agent), tier=tier, timeout=float(timeout))
+    _check_still_runs(now, replace(now, agents=(*others, changed) if enabled else others), "enabled")
 
 
 @transaction.atomic
@@ -133,7 +139,7 @@ def check_new_rule(user: Person, pack: Pack, settings: Changes) -> RuleSpec:
     """The rule that `add_rule` would add. Raises Refused, with the field at fault."""
     require(user, "configure")
     _only(settings, RULE_SETTINGS)
-    rule = RuleSpec(**{"name": "", "kind": "", **settings, "keys": tuple(settings.get("keys", ()))})  # type: ignore[arg-type]
+    rule = RuleSpec(**{"name": "", "kind": "", **settings, "keys": tuple(settings.get("keys", ()))})
     _check_rule_in(pack, rule, None)
     return rule
 
@@ -181,22 +187,26 @@ def _check_rule_in(pack: Pack, rule: RuleSpec, row: GovernanceRule | None) -> No
     """Refuse a rule that cannot be, or with which the pack could not run."""
     spec = pack_spec_from_rows(pack)
     others = [other for other in spec.rules if row is None or other.name != row.name]
-    taken = pack.rules.exclude(pk=None if row is None else row.pk).filter(name=rule.name)
-    if taken.exists():
+    named_so = pack.rules.filter(name=rule.name).first()
+    if named_so is not None and named_so != row:
         raise Refused(f"The pack has a rule {rule.name!r} already; give this one another name.", field="name")
     check_rule(rule, spec)
-    _compile(replace(spec, rules=(*others, rule)))
+    _check_still_runs(spec, replace(spec, rules=(*others, rule)), None)
 
 
-def _check_pack(pack: Pack) -> None:
-    _compile(pack_spec_from_rows(pack))
+def _check_still_runs(now: PackSpec, then: PackSpec, field: str | None) -> None:
+    """Refuse a change that breaks a pack. One that cannot run already may be mended step by step."""
+    why = _fault_of(then)
+    if why and not _fault_of(now):
+        raise Refused(f"With this change the pack could not run: {why}.", field=field)
 
 
-def _compile(spec: PackSpec) -> None:
+def _fault_of(spec: PackSpec) -> str:
     try:
         compile_pack(spec)
     except PackError as error:
-        raise Refused(f"With this change the pack could not run: {error}.") from None
+        return str(error)
+    return ""
 
 
 def _write(row: Any, changes: Changes, settings: tuple[str, ...], of_code: Changes | None) -> dict[str, Any]:
@@ -225,8 +235,8 @@ def _record(user: Person, act: str, target: str, reason: str, row: Any, before: 
         record_act(user, act, target, reason, changes=changes)
 
 
-def _locked(model: Any, row_id: int, what: str) -> Any:
-    row = model.objects.select_for_update().filter(pk=row_id).first()
+def _locked(model: type[Row], row_id: int, what: str) -> Row:
+    row = model._default_manager.select_for_update().filter(pk=row_id).first()
     if row is None:
         raise Refused(f"This {what} is not there any more; reload the page.", code="gone")
     return row

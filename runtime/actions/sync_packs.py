@@ -165,8 +165,9 @@ def _check_it_runs(row: PackRow, report: SyncReport) -> None:
 
 def _audit(pack_name: str, done: SyncReport) -> None:
     if done.changed:
-        detail = {"created": done.created, "updated": done.updated, "disabled": done.disabled}
-        record_act(None, "sync_packs", f"pack:{pack_name}", **detail)
+        created, updated, disabled = done.created, done.updated, done.disabled
+        target = f"pack:{pack_name}"
+        record_act(None, "sync_packs", target, created=created, updated=updated, disabled=disabled)
 
 
 def _append(report: SyncReport, done: SyncReport) -> None:

@@ -80,7 +80,8 @@ def _check_rule(rule: RuleSpec, known: set[str], aggregates: dict[str, AgentSpec
             raise PackError(f"{where} is about the key `{key}`, which the pack does not declare")
     if rule.kind in ("constraint", "invariant") and not rule.expression:
         raise PackError(f"{where} is a {rule.kind} and needs an expression: what must hold")
-    _check_params(where, rule.kind, rule.params, tiers)
+    if rule.enabled:
+        _check_params(where, rule.kind, rule.params, tiers)
     if rule.kind == "aggregation":
         agent = aggregates.get(rule.params.get("agent", ""))
         if agent is None or not rule.covers(agent.over):

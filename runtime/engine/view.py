@@ -99,6 +99,12 @@ class Facts:
         slot = self._state.slots.get(subject)
         return Fact(slot) if slot is not None and slot.status == FACT else None
 
+    def canonical(self) -> list[tuple[str, bytes]]:
+        """(subject, canonical JSON of the value) of every fact, in order: for agents that remember by content."""
+        slots = self._state.slots
+        found = ((s, slots[s]) for s in self._state.in_order())
+        return [(s, slot.raw) for s, slot in found if slot.status == FACT and slot.raw is not None]
+
     @property
     def contested(self) -> list[str]:
         """Subjects whose sides disagree and nothing decides, sorted."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from runtime.engine import Commit, Core, Effect, Failure, InboxRow, PackSpec, Proposal, Run, Seed
 from runtime.engine.desk import slot_version
+from runtime.engine.replay import RecordedCycle, replay
 from runtime.engine.state import Slot as EngineSlot
 from tests.engine.expressions import MEANINGS, MENTIONS
 from tests.engine.naive import Slot, text
@@ -138,14 +139,29 @@ class Acts:
         return rows
 
 
-def run_engine(case: Case, shuffle: int | None = None, pack: PackSpec | None = None) -> tuple[Core, list[Commit]]:
-    """The engine alone, to the end of the case; effects come back in the order that `shuffle` seeds."""
+def recorded(commits: Iterable[Commit]) -> list[RecordedCycle]:
+    """A journal as it is stored: nothing but text and numbers."""
+    return [RecordedCycle(c.number, c.first_seq, c.digest, [e.body for e in c.entries]) for c in commits]
+
+
+def run_engine(
+    case: Case, shuffle: int | None = None, pack: PackSpec | None = None, crash_at: int | None = None
+) -> tuple[Core, list[Commit]]:
+    """The engine alone, to the end of the case.
+
+    Effects come back in the order that `shuffle` seeds. Before cycle `crash_at` the engine is lost, with the cycle it
+    had begun, and taken up again from the journal.
+    """
     core, acts = Core(pack or case.pack), Acts(case.acts)
     commits: list[Commit] = []
     rows: list[Any] = [*seeds_of(case), *acts.due(core, stopped=False)]
     dice = random.Random(shuffle)
     while True:
-        effects = [effect_of(case, run) for run in core.begin(rows)]
+        runs = core.begin(rows)
+        if core.cycle == crash_at:
+            core = replay(case.pack, recorded(commits))
+            runs = core.begin(rows)
+        effects = [effect_of(case, run) for run in runs]
         if shuffle is not None:
             dice.shuffle(effects)
         commits.append(core.finish(effects))

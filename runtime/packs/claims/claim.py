@@ -74,20 +74,17 @@ def claims_to_seeds(claims: Iterable[Claim]) -> list[dict[str, Any]]:
     return [_to_seed(claim) for claim in claims]
 
 
-def claim_from_seed(
-    value: Mapping[str, Any], confidence: float | None = None, evidence: Mapping[str, Any] | None = None
-) -> Claim:
-    """The claim again, from the parts of its seed (or of the fact that the seed became)."""
-    evidence = evidence or {}
-    further = tuple((name, str(evidence[name])) for name in sorted(evidence) if name != "observed_at")
+def claim_from_seed(value: Mapping[str, Any]) -> Claim:
+    """The claim again, from the value of its seed (or of the fact that the seed became)."""
+    evidence = value.get("evidence") or {}
     return Claim(
         value["source"],
         value["object"],
         value["attribute"],
         to_label(value["value"]),
-        str(evidence.get("observed_at", "")),
-        confidence,
-        further,
+        str(value.get("observed_at", "")),
+        value.get("confidence"),
+        tuple((name, str(evidence[name])) for name in sorted(evidence)),
         value["value"],
     )
 
@@ -102,20 +99,17 @@ def to_label(value: Any) -> str:
 
 
 def _to_seed(claim: Claim) -> dict[str, Any]:
-    evidence = dict(claim.evidence)
-    if claim.observed_at:
-        evidence["observed_at"] = claim.observed_at
-    seed: dict[str, Any] = {
-        "key": "claim",
-        "subject": claim_subject(claim.source, claim.object, claim.attribute),
-        "value": {
-            "source": claim.source,
-            "object": claim.object,
-            "attribute": claim.attribute,
-            "value": claim.label if claim.value is None else claim.value,
-        },
-        "evidence": evidence,
+    """All that is known of the claim is in the value: agents are shown values, not evidence."""
+    value: dict[str, Any] = {
+        "source": claim.source,
+        "object": claim.object,
+        "attribute": claim.attribute,
+        "value": claim.label if claim.value is None else claim.value,
     }
+    if claim.observed_at:
+        value["observed_at"] = claim.observed_at
     if claim.confidence is not None:
-        seed["confidence"] = claim.confidence
-    return seed
+        value["confidence"] = claim.confidence
+    if claim.evidence:
+        value["evidence"] = dict(claim.evidence)
+    return {"key": "claim", "subject": claim_subject(claim.source, claim.object, claim.attribute), "value": value}

@@ -20,7 +20,7 @@ DOUBT = 4.0  # no differences where d are expected has chance e^-d; times the pa
 MOST_COMPARISONS = 400_000  # pairs of claims looked at, in slot order; about 0.2 s
 
 
-def find_echo_groups(said: Sequence[Sequence[tuple[int, int]]]) -> tuple[tuple[int, ...], ...]:
+def find_echo_groups(said: Sequence[Sequence[tuple[int, str]]]) -> tuple[tuple[int, ...], ...]:
     """Groups of sources (two or more each, sorted) that echo each other.
 
     `said` holds, for each slot, (source, label) pairs in source order, one for each source.
@@ -42,7 +42,7 @@ def find_echo_groups(said: Sequence[Sequence[tuple[int, int]]]) -> tuple[tuple[i
 
 
 def _compare_pairs(
-    said: Sequence[Sequence[tuple[int, int]]],
+    said: Sequence[Sequence[tuple[int, str]]],
 ) -> tuple[dict[tuple[int, int], int], dict[tuple[int, int], int]]:
     common: dict[tuple[int, int], int] = defaultdict(int)
     differ: dict[tuple[int, int], int] = defaultdict(int)

@@ -30,6 +30,7 @@ class Scales:
                 if family.name in known.get("says", {}):
                     shares = known["says"][family.name]
                     rows[index] = {t: {said: log(p) for said, p in row.items()} for t, row in shares.items()}
+        self._independence = trust.summary.get("independence", 1.0)
         shares = trust.summary.get("shares", {})
         self._shares = [{label: log(p) for label, p in shares.get(f.name, {}).items()} for f in table.families]
 
@@ -44,7 +45,7 @@ class Scales:
             if voice.rank:
                 scores[voice.label] += voice.weight * self._slope[voice.source] * (voice.rank - MIDDLE_RANK)
         top = max(scores)
-        chances = [exp(score - top) for score in scores]
+        chances = [exp((score - top) * self._independence) for score in scores]
         whole = sum(chances)
         return [chance / whole for chance in chances]
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from runtime.packs.claims.claim import slot_subject
-from runtime.packs.claims.estimate import Beliefs, Decided, Trust, estimate_beliefs, estimate_trust
+from runtime.packs.claims.estimate import Beliefs, Decided, estimate_beliefs, estimate_trust
 from runtime.packs.claims.reading import read_claims_csv
 from runtime.packs.claims.tabulate import Table, tabulate_claims
+from runtime.packs.claims.trust import Trust
 
 EQUAL = 1e-9  # probabilities this near are a tie
 MOST_TURNS = 500
@@ -80,7 +81,7 @@ def complete_beliefs(table: Table, beliefs: Beliefs) -> dict[str, Mapping[str, f
     return {slot.subject: beliefs.get(slot.subject) or {slot.labels[0]: 1.0} for slot in table.slots}
 
 
-def count_votes(table: Table) -> dict[str, Mapping[str, float]]:
+def count_votes(table: Table) -> dict[str, dict[str, float]]:
     """Plurality, to compare with: every source has one vote, echoes too."""
     votes = {}
     for slot in table.slots:

@@ -91,7 +91,7 @@ def _tabulate(claims: tuple[Claim, ...]) -> Table:
         by_slot[claim.subject].append(claim)
     families, family_of = group_attributes(words)
     ranks = _rank_confidences(words)
-    said = [[(number[claim.source], claim.label) for claim in by_slot[subject]] for subject in by_slot]
+    said = [[(number[claim.source], claim.label) for claim in rows] for rows in by_slot.values()]
     echoes = find_echo_groups(said)
     group = {member: index for index, members in enumerate(echoes) for member in members}
     slots = tuple(

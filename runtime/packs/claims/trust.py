@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.packs.claims.confusion import Matrix, fit_confusions
+from runtime.packs.claims.dependence import measure_dependence
 from runtime.packs.claims.shrink import learn_strength, shrink
 from runtime.packs.claims.tabulate import OPEN, RANKS, Family, Slot, Table
 
@@ -24,7 +25,8 @@ class Trust:
     "open": the same share where slots have candidates of their own, "says": {family: {truth: {said: share}}},
     "confidence": what one rank of its confidence adds to the log odds, "echoes": [names]}; parts that do not
     apply are left out. `summary`: {"shares": {family: {label: share}}, "coincidence": chance that two wrong
-    claims agree, "round": n, "of": digest of claims and decisions}.
+    claims agree, "independence": .999 where sources err alone, less where they err together, "round": n,
+    "of": digest of claims and decisions}.
     """
 
     sources: Mapping[str, JSON] = field(default_factory=dict)
@@ -52,8 +54,13 @@ def fit_trust(table: Table, truths: Sequence[Truths]) -> Trust:
     for group in table.echoes:
         for index in group:
             sources[index]["echoes"] = [table.sources[other] for other in group if other != index]
-    summary = {"shares": _find_shares(table, tally), "coincidence": to_share(tally.find_coincidence())}
-    return Trust(dict(zip(table.sources, sources, strict=True)), summary)
+    named = dict(zip(table.sources, sources, strict=True))
+    summary = {
+        "shares": _find_shares(table, tally),
+        "coincidence": to_share(tally.find_coincidence()),
+        "independence": to_share(1 / measure_dependence(table, truths, named)),
+    }
+    return Trust(named, summary)
 
 
 def to_share(share: float) -> float:

@@ -1,0 +1,29 @@
+"""The cast as fixtures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from runtime.models import Pack
+from tests.admin import cast
+
+
+@pytest.fixture
+def ada(db: Any) -> User:
+    """She administers."""
+    return cast.person("ada", "admin")
+
+
+@pytest.fixture
+def otto(db: Any) -> User:
+    """He operates."""
+    return cast.person("otto", "operator")
+
+
+@pytest.fixture
+def growth(db: Any) -> Pack:
+    """The growth pack in rows."""
+    return cast.growth()
