@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -15,6 +15,7 @@ from runtime.models import Answer, Conflict, Job
 from runtime.store import StandingRow, standing
 
 SHOWN = 24
+MOST_COLUMNS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,20 @@ class FactRow:
     incomplete: str = ""
     conflict: int | None = None
 
+    @property
+    def is_marked(self) -> bool:
+        """Whether there is any mark to show."""
+        return bool(self.dissent or self.support > 1 or self.provisional or self.incomplete)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A field of a key whose values are flat objects; each gets a column."""
+
+    name: str
+    title: str
+    is_number: bool
+
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
@@ -46,6 +61,8 @@ class KeySet:
     description: str
     seed: bool
     subject_label: str
+    columns: list[Column] = field(default_factory=list)
+    in_answer: bool = True
     rows: list[FactRow] = field(default_factory=list)
     facts: int = 0
     contested: int = 0
@@ -58,8 +75,8 @@ class KeySet:
 
     @property
     def is_open(self) -> bool:
-        """Whether it starts unfolded: seeds are known to whoever gave them."""
-        return bool(self.contested or self.held) or (self.total > 0 and not self.seed)
+        """Whether it starts unfolded: what the answer is made of, and what waits for a person."""
+        return bool(self.contested or self.held) or (self.total > 0 and self.in_answer and not self.seed)
 
 
 def incomplete_words(mark: dict[str, Any]) -> str:
@@ -81,7 +98,8 @@ def slot_href(job_id: int, key: str, subject: str) -> str:
 
 def read_context(job: Job, keys: Iterable[str] | None = None, shown: int = SHOWN) -> list[KeySet]:
     """The keys of the job's pack in their order with what stands in them; only `keys` if given."""
-    specs = list(enumerate(job.frozen_spec()["keys"]))
+    pack = job.frozen_spec()
+    specs = list(enumerate(pack["keys"]))
     if keys is not None:
         wanted = set(keys)
         specs = [(place, spec) for place, spec in specs if spec["name"] in wanted]
@@ -91,7 +109,8 @@ def read_context(job: Job, keys: Iterable[str] | None = None, shown: int = SHOWN
             by_key[row.key].append(row)
     marks, questions = _read_marks(job), _read_questions(job)
     return [
-        _key_set(job, place, spec, by_key[spec["name"]], marks, questions, shown) for place, spec in specs
+        _key_set(job, place, spec, by_key[spec["name"]], (marks, questions), shown, pack["answer"])
+        for place, spec in specs
     ]
 
 
@@ -101,11 +120,13 @@ def read_key(job: Job, key: str, text: str = "", shown: int = SHOWN) -> KeySet |
         if spec["name"] == key:
             rows = [row for row in standing(job, keys=[key]) if row.status != "empty"]
             rows = [row for row in rows if text.casefold() in row.subject.casefold()]
-            return _key_set(job, place, spec, rows, _read_marks(job), _read_questions(job), shown)
+            return _key_set(job, place, spec, rows, (_read_marks(job), _read_questions(job)), shown)
     return None
 
 
 Slot = tuple[str, str]
+# The newest answer's marks, and the open questions.
+Known = tuple[dict[Slot, dict[str, Any]], dict[Slot, int]]
 
 
 def _key_set(
@@ -113,9 +134,9 @@ def _key_set(
     place: int,
     spec: dict[str, Any],
     rows: list[StandingRow],
-    marks: dict[Slot, dict[str, Any]],
-    questions: dict[Slot, int],
+    known: Known,
     shown: int,
+    answer: Sequence[str] = (),
 ) -> KeySet:
     # What waits for a person comes first: it must not hide behind "and 900 more".
     rows = sorted(rows, key=lambda row: (row.status == "fact", row.subject))
@@ -128,11 +149,27 @@ def _key_set(
         description=spec.get("description", ""),
         seed=bool(spec.get("seed")),
         subject_label=spec.get("subject_label") or "Subject",
-        rows=[_fact_row(job.pk, row, voices.get(row.subject, []), marks, questions) for row in visible],
+        columns=_columns(spec.get("schema") or {}),
+        in_answer=not answer or spec["name"] in answer,
+        rows=[_fact_row(job.pk, row, voices.get(row.subject, []), *known) for row in visible],
         facts=sum(row.status == "fact" for row in rows),
         contested=sum(row.status == "contested" for row in rows),
         held=sum(row.status == "held" for row in rows),
     )
+
+
+def _columns(schema: dict[str, Any]) -> list[Column]:
+    """Columns for flat objects of 2 to 6 fields; none for anything else, which is shown in one cell."""
+    properties = schema.get("properties") or {}
+    if schema.get("type") != "object" or not 2 <= len(properties) <= MOST_COLUMNS:
+        return []
+    columns = []
+    for name, part in properties.items():
+        kinds = part.get("type")
+        kinds = kinds if isinstance(kinds, list) else [kinds]
+        title = str(part.get("title") or name.replace("_", " ").capitalize())
+        columns.append(Column(name, title, bool({"number", "integer"} & set(kinds))))
+    return columns
 
 
 def _fact_row(

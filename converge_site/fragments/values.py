@@ -20,6 +20,13 @@ def brief_value(value: Any, length: int = LINE) -> str:
     return _cut(_in_line(value), length)
 
 
+def cell_value(value: Any) -> str:
+    """One field of a row: numbers with their thousands apart, everything else on one line."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:,.10g}" if abs(value) < 1e15 else str(value)
+    return "–" if value is None else _cut(_in_line(value), 90)
+
+
 def field_pairs(value: Any) -> list[tuple[str, str]]:
     """The fields of a flat object with few fields, as texts; [] for anything else, which is shown in one line."""
     if not isinstance(value, dict) or not value or len(value) > FIELDS:

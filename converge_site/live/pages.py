@@ -26,9 +26,8 @@ def _badge(query: QueryDict) -> str:
 
 
 def _jobs(query: QueryDict) -> str:
-    return render_to_string(
-        "fragments/_job_list.html", list_context(read_list(JobFilter.from_query({name: query[name] for name in query})))
-    )
+    chosen = JobFilter.from_query({name: str(query[name]) for name in query})
+    return render_to_string("fragments/_job_list.html", list_context(read_list(chosen)))
 
 
 def _inbox(query: QueryDict) -> str:

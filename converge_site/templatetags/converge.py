@@ -12,13 +12,20 @@ from django.utils.safestring import SafeString
 from converge_site.fragments.context import slot_href
 from converge_site.fragments.decision_words import words_of_decision
 from converge_site.fragments.small_drawings import draw_ladder, draw_spark
-from converge_site.fragments.values import brief_value, confidence_words, field_pairs, pretty_value
+from converge_site.fragments.values import (
+    brief_value,
+    cell_value,
+    confidence_words,
+    field_pairs,
+    pretty_value,
+)
 from converge_site.fragments.words import Look, look_of_kind, look_of_slot, look_of_status
 from runtime.models import Decision, Job
 
 register = template.Library()
 
 register.filter("brief", brief_value)
+register.filter("cell", cell_value)
 register.filter("pretty", pretty_value)
 register.filter("pairs", field_pairs)
 register.filter("confidence", confidence_words)

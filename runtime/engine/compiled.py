@@ -73,8 +73,8 @@ def expression_names(kind: str) -> tuple[str, ...]:
 def compile_pack(pack: PackSpec) -> Compiled:
     """Indexes for `pack`. Raises PackError, naming the first thing that is wrong and the way out."""
     check_pack(pack)
-    rules = [_compile_rule(r) for r in _in_order(pack.rules) if r.enabled]
     keys = {k.name: KeyPlan(k, _compile_schema(k)) for k in pack.keys}
+    rules = [_compile_rule(r, keys) for r in _in_order(pack.rules) if r.enabled]
     for name, plan in keys.items():
         covering = [r for r in rules if r.spec.covers(name)]
         plan.resolution = [r for r in covering if r.spec.kind in RESOLUTION_KINDS]
@@ -102,13 +102,20 @@ def _in_order(rules: Iterable[RuleSpec]) -> list[RuleSpec]:
     return [r for _, _, r in sorted((r.priority, at, r) for at, r in enumerate(rules))]
 
 
-def _compile_rule(rule: RuleSpec) -> Rule:
+def _compile_rule(rule: RuleSpec, keys: dict[str, KeyPlan]) -> Rule:
     expression = None
     if rule.expression:
         try:
             expression = compile_expression(rule.expression, expression_names(rule.kind))
         except ExpressionError as error:
             raise PackError(f"rule `{rule.name}`: {error}") from None
+        if expression.keys and rule.kind not in ("constraint", "invariant"):
+            raise PackError(
+                f"rule `{rule.name}`: only constraints and invariants look facts up; a condition sees its slot alone"
+            )
+        for key in expression.keys:
+            if key not in keys:
+                raise PackError(f"rule `{rule.name}` looks up the key `{key}`, which the pack does not declare")
     return Rule(rule, expression, _needs(rule.kind, rule.params))
 
 
@@ -130,11 +137,10 @@ def _compile_schema(key: KeySpec) -> jsonschema_rs.Validator | None:
 def _reads(agent: AgentSpec, keys: dict[str, KeyPlan]) -> tuple[str, ...]:
     """What the agent declares, and the keys that constraints on what it writes mention (D3.3)."""
     found = dict.fromkeys(agent.reads)
-    written = agent.writes if agent.shape != "aggregate" else (agent.over,)
-    for key in written:
+    for key in agent.writes or (agent.over,):
         for rule in keys[key].constraints:
             found.update(dict.fromkeys(rule.expression.keys if rule.expression else ()))
-    return tuple(k for k in found if k != agent.over or agent.shape == "whole" or k in agent.reads)
+    return tuple(found)
 
 
 def _inputs(agent: AgentSpec, reads: tuple[str, ...]) -> tuple[str, ...]:

@@ -111,7 +111,7 @@ class Core:
         self._flush()
         self._work = NO_PLAN if self.closing.cancelled else make_plan(ledger)
         if self.watch is not None:
-            self.watch.note_runs(self._work.runs)
+            self.watch.note_plan(self._work.runs)
         return self._work.runs
 
     def finish(self, effects: Sequence[Effect], stop: Stop | None = None) -> Commit:
@@ -188,6 +188,8 @@ class Core:
         ledger.log.add(_run_entry(agent, done))
         ledger.awake[agent.tier].pop(agent.at, None)  # whatever it merges wakes who must look again
         ledger.due = None
+        if agent.dirty and agent.spec.shape == "aggregate":
+            self._forget_absent(agent, done)
         agent.dirty.clear()
         agent.ever = True
         for one in done:
@@ -200,10 +202,21 @@ class Core:
             voice.refused = []
             if one.failure is not None:
                 agent.failed[item] = one.failure
+            if self.watch is not None:
+                self.watch.note_run(one.run, one.failure)
+            if one.failure is not None:
                 continue
             merge_run(ledger, one)
             if voice.refused:
                 agent.refused[item] = voice.refused
+
+    @staticmethod
+    def _forget_absent(agent: AgentState, done: list[Prepared]) -> None:
+        """Slots whose rule is not reached now were not shown the other keys as they are: due when it is again."""
+        there = {one.run.item for one in done}
+        for item, voice in agent.voices.items():
+            if item not in there:
+                voice.shown = None
 
     def _silence(self, voice: Voice) -> None:
         """A voice whose input is gone says nothing any more, without a call (D2.6)."""

@@ -109,7 +109,8 @@ class Ledger:
                 self.asked.pop(slot, None)
             return None
         found = resolve(slot, plan, self.plan.index, self.submitter)
-        slot.status, slot.raw, slot.strength, slot.would = found.status, found.raw, found.strength, found.would
+        slot.status, slot.raw, slot.would = found.status, found.raw, found.would
+        slot.strength = found.strength if found.status == FACT else 0  # of what is held nobody is shown anything
         if found.asked:
             self.asked[slot] = found.asked
         else:
@@ -144,6 +145,7 @@ class Ledger:
         self.acquire(premises)
         self.release(cand.premises)
         cand.premises = premises
+        self.touched.setdefault(cand.slot, cand.slot.shown())
         self.loosen(cand.slot)
 
     def loosen(self, slot: Slot) -> None:

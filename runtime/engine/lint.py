@@ -84,8 +84,10 @@ def _check_rule(rule: RuleSpec, known: set[str], aggregates: dict[str, AgentSpec
         _check_params(where, rule.kind, rule.params, tiers)
     if rule.kind == "aggregation":
         agent = aggregates.get(rule.params.get("agent", ""))
-        if agent is None or not rule.covers(agent.over):
-            raise PackError(f"{where} needs `agent`: the name of an aggregation agent that rules on a key of the rule")
+        if agent is None or [k for k in sorted(known) if rule.covers(k)] != [agent.over]:
+            raise PackError(
+                f"{where} needs `agent`: the name of an aggregation agent, and just the key it rules on in `keys`"
+            )
 
 
 def _check_params(where: str, kind: str, params: Any, tiers: int) -> None:

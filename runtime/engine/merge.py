@@ -228,8 +228,8 @@ def _merge_ruling(ledger: Ledger, done: Prepared) -> None:
         ruling.premises = said.premises
     ledger.acquire(ruling.premises)
     desk.rulings[voice.at] = ruling
-    for bad in refused:
-        write_rejected(ledger, voice, bad)
+    for one in done.said if refused else ():
+        write_rejected(ledger, voice, one if type(one) is Rejected else _with_refused(one))
     standing = ledger.restand(slot, plan)
     if standing is None:
         return
@@ -255,6 +255,14 @@ def _merge_ruling(ledger: Ledger, done: Prepared) -> None:
     if said.because is not None:
         fields["because"] = said.because
     write_with_change(ledger, slot, before, fields, said.raw, said.conf, standing)
+
+
+def _with_refused(said: Statement | Rejected) -> Rejected:
+    """A ruling that came with a refused proposal: the run as a whole is no ruling."""
+    reason = "another proposal of the same run was refused"
+    return Rejected(
+        said.key, said.subject, said.raw, said.conf, said.evidence, said.because, reason, malformed=said.raw is None
+    )
 
 
 def _write_shift(ledger: Ledger, slot: Slot, before: Shown, standing: Standing | None, voice: Voice) -> None:

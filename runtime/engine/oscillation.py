@@ -10,8 +10,9 @@ import hashlib
 from typing import Any, NamedTuple
 
 from runtime.engine.eligible import Run
+from runtime.engine.inputs import Failure
 from runtime.engine.ledger import Ledger
-from runtime.engine.state import Shown, Slot
+from runtime.engine.state import Premises, Shown, Slot
 
 _MASK = (1 << 128) - 1
 
@@ -27,6 +28,11 @@ class Oscillation(NamedTuple):
 def mark(*parts: object) -> int:
     """128 bits of the parts' representation."""
     return int.from_bytes(hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest())
+
+
+def _premises_mark(premises: Premises) -> tuple[Any, ...]:
+    pairs = tuple((slot.key, slot.subject, raw) for slot, raw in premises.pairs)
+    return (premises.default, pairs, premises.block and premises.block.mark)
 
 
 class Watch:
@@ -47,14 +53,19 @@ class Watch:
         self.seen.clear()
         self.moves.clear()
 
-    def note_runs(self, runs: list[Run]) -> None:
-        """Before merging: what each voice is shown, and whether its attempt failed, is part of the state."""
+    def note_plan(self, runs: list[Run]) -> None:
+        """Before merging: what each agent is shown of the keys it reads is part of the state, and of its premises."""
         for run in runs:
             at = run.voice.at
-            agent = self.ledger.agents[at]
-            failure = agent.failed.get(run.item)
-            self._set_voice((at, run.item), mark("voice", at, run.item, run.shown, failure))
-            self.others[at] = tuple(self.sums[k] for k in agent.reads)
+            seen = tuple(self.sums[k] for k in self.ledger.agents[at].reads)
+            self.others[at] = seen
+            if run.premises.block is not None:
+                run.premises.block.mark = seen
+
+    def note_run(self, run: Run, failure: Failure | None) -> None:
+        """A voice was shown its own item, and failed or did not."""
+        at = run.voice.at
+        self._set_voice((at, run.item), mark("voice", at, run.item, run.shown, failure))
 
     def note_silence(self, at: int, item: str | None) -> None:
         """A voice fell silent."""
@@ -76,11 +87,19 @@ class Watch:
                 self.sums[slot.key] = (self.sums[slot.key] + change) & _MASK
 
     def _slot_mark(self, slot: Slot) -> int:
-        said = sorted((c.voice.agent, c.voice.item or "", c.raw, c.conf, c.evidence) for c in slot.cands)
+        said = sorted(
+            (c.voice.agent, c.voice.item or "", c.raw, c.conf, c.evidence, _premises_mark(c.premises))
+            for c in slot.cands
+        )
         desk: Any = None
         if slot.desk is not None:
-            rulings = sorted((at, r.raw or b"", r.conf, r.sides) for at, r in slot.desk.rulings.items())
-            desk = (rulings, slot.desk.verdict and slot.desk.verdict.raw, sorted(slot.desk.refusals))
+            rulings = sorted(
+                (at, r.raw or b"", r.conf, r.sides, _premises_mark(r.premises)) for at, r in slot.desk.rulings.items()
+            )
+            verdict = slot.desk.verdict
+            desk = (rulings, verdict and (verdict.raw, verdict.by), sorted(slot.desk.refusals))
+            if desk == ([], None, []):
+                desk = None  # a desk nobody wrote on is none
         return mark(slot.key, slot.subject, said, desk)
 
     def look(self, cycle: int, changed: list[tuple[str, str]], agents: list[str]) -> Oscillation | None:

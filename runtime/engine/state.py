@@ -27,10 +27,11 @@ class Block:
     `changed` holds the slots that show another value now than then, with the value they had (None: no fact then).
     """
 
-    __slots__ = ("changed", "fallen", "keys", "refs")
+    __slots__ = ("changed", "fallen", "keys", "mark", "refs")
 
     def __init__(self, keys: tuple[str, ...]) -> None:
         self.keys = keys
+        self.mark: tuple[int, ...] = ()  # what it held, as the watch for oscillations sums it up
         self.changed: dict[Slot, bytes | None] = {}
         self.fallen = 0
         self.refs = 0

@@ -123,7 +123,13 @@ def load_json(text: str | bytes, limit: int) -> Any:
     if len(data) > limit:
         raise BoundsError(f"is {len(data):,} bytes; the limit is {limit:,}")
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
+        return json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_no_duplicates,
+            parse_constant=_no_constants,
+            parse_float=_finite,
+            parse_int=_short_integer,
+        )
     except UnicodeDecodeError as error:
         raise BoundsError(f"is not UTF-8 text: byte {error.start} cannot be read") from None
     except json.JSONDecodeError as error:
@@ -139,6 +145,19 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(k for k in names if names.count(k) > 1)
         raise BoundsError(f"has the key {twice!r} twice in one object")
     return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise BoundsError(f"holds {text[:20]}, which is beyond any number JSON readers can hold")
+    return number
+
+
+def _short_integer(text: str) -> int:
+    if len(text) > 20 or not _INT_FLOOR <= int(text) < _INT_CEILING:
+        raise BoundsError("holds an integer beyond 64 bits; write it as a string")
+    return int(text)
 
 
 def _no_constants(name: str) -> Any:

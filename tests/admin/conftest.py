@@ -11,6 +11,12 @@ from runtime.models import Pack
 from tests.admin import cast
 
 
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings: Any) -> None:
+    """Real hashes take half a second each, and nobody attacks this database."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture
 def ada(db: Any) -> User:
     """She administers."""

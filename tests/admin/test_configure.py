@@ -158,14 +158,14 @@ RULES: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("settings", "field", "words"), RULES)
+@pytest.mark.parametrize(("given", "field", "words"), RULES)
 def test_a_rule_that_cannot_be_names_field_limit_and_way_out(
-    ada: User, growth: Pack, settings: dict[str, Any], field: str, words: str
+    ada: User, growth: Pack, given: dict[str, Any], field: str, words: str
 ) -> None:
     fine = {"name": "mine", "kind": "confidence", "keys": ["outlook"], "params": {"margin": 0.2}}
     before = GovernanceRule.objects.count()
     with pytest.raises(Refused) as refusal:
-        add_rule(ada, growth.pk, {**fine, **settings})
+        add_rule(ada, growth.pk, {**fine, **given})
     assert refusal.value.field == field
     assert re.search(words, refusal.value.message), refusal.value.message
     assert GovernanceRule.objects.count() == before

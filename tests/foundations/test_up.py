@@ -58,7 +58,10 @@ class Up:
     def line_with(self, part: str, seconds: float = 60) -> str:
         """Returns the next line that holds `part`."""
         while True:
-            line = self.lines.get(timeout=seconds)
+            try:
+                line = self.lines.get(timeout=seconds)
+            except queue.Empty:
+                pytest.fail(f"`up` did not say {part!r} but:\n" + "\n".join(self.said))
             self.said.append(line)
             if part in line:
                 return line

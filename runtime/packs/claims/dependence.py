@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runtime.packs.claims.tabulate import OPEN, Slot, Table
+from runtime.packs.claims.tabulate import OPEN, Family, Slot, Table
 
 USUAL_VARIANCE = 5.0  # weight, in voices, of "independent" against what is seen
 
@@ -19,35 +19,37 @@ def measure_dependence(
     it, evidence is as strong as the same number of independent voices. Probabilities become less extreme; which
     label is likeliest stays.
     """
-    known = [sources[name] for name in table.sources]
+    right = [[_read_right(sources[name], family) for name in table.sources] for family in table.families]
     seen, expected = USUAL_VARIANCE, USUAL_VARIANCE
     for slot, believed in zip(table.slots, truths, strict=True):
         if believed:
-            surplus, variance = _compare(table, slot, believed, known)
+            surplus, variance = _compare(slot, believed, right[slot.family])
             seen += surplus * surplus
             expected += variance
     return max(1.0, seen / expected)
 
 
+def _read_right(source: Mapping[str, Any], family: Family) -> dict[str, float]:
+    """The share of right claims for each truth; under "" for any truth, in the open family."""
+    if not family.labels:
+        return {"": source.get("open", 0.0)}
+    return {label: row[label] for label, row in source["says"][family.name].items()}
+
+
 def _compare(
-    table: Table, slot: Slot, believed: Sequence[tuple[str, float]], known: Sequence[Any]
+    slot: Slot, believed: Sequence[tuple[str, float]], right: Sequence[Mapping[str, float]]
 ) -> tuple[float, float]:
     """Right voices beyond those expected, and the variance of that if each errs alone."""
     chance = dict(believed)
+    truths = [("", 1.0)] if slot.family == OPEN else [(label, p) for label, p in believed if p]
     surplus = variance = 0.0
-    family = table.families[slot.family].name
     for voice in slot.voices:
-        mean = 0.0
-        spread = 0.0
-        for label, p in believed:
-            if not p:
-                continue
-            if slot.family == OPEN:
-                right = known[voice.source]["open"]
-            else:
-                right = known[voice.source]["says"][family].get(label, {}).get(label, 0.0)
-            mean += p * right
-            spread += p * right * (1 - right)
+        shares = right[voice.source]
+        mean = spread = 0.0
+        for label, p in truths:
+            share = shares.get(label, 0.0)
+            mean += p * share
+            spread += p * share * (1 - share)
         surplus += voice.weight * (chance.get(slot.labels[voice.label], 0.0) - mean)
         variance += voice.weight * voice.weight * spread
     return surplus, variance

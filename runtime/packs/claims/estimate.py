@@ -122,8 +122,9 @@ def _keep_if_near(new: Any, old: Any, band: float) -> Any:
 
 
 def _is_near(new: Any, old: Any, band: float) -> bool:
+    """Whether all figures of two JSON values lie within the band and all else is equal."""
+    if type(new) is float:
+        return type(old) in (float, int) and abs(new - old) <= band
     if isinstance(new, Mapping) and isinstance(old, Mapping):
-        return new.keys() == old.keys() and all(_is_near(new[name], old[name], band) for name in new)
-    if isinstance(new, float):
-        return isinstance(old, float | int) and abs(new - old) <= band
+        return new.keys() == old.keys() and all(_is_near(part, old[name], band) for name, part in new.items())
     return bool(new == old)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import exp, log
+from typing import Any
 
-from runtime.packs.claims.tabulate import OPEN, RANKS, Slot, Table, Voice
+from runtime.packs.claims.tabulate import OPEN, RANKS, Family, Slot, Table
 from runtime.packs.claims.trust import Trust
 
 SOME_NEARNESS = 0.2  # among numbers, how likely the farthest miss is beside the nearest
-UNHEARD = log(0.001)
+UNHEARD = 0.001  # the share of a label that was unknown when trust was worked out
 MIDDLE_RANK = (RANKS + 1) / 2
 
 
@@ -16,32 +18,22 @@ class Scales:
     """Trust as logarithms, ready to weigh the slots of a table."""
 
     def __init__(self, table: Table, trust: Trust) -> None:
-        self._right: dict[int, float] = {}
-        self._wrong: dict[int, float] = {}
-        self._slope: dict[int, float] = {}
-        self._says: list[dict[int, dict[str, dict[str, float]]]] = [{} for _ in table.families]
-        for index, name in enumerate(table.sources):
-            known = trust.sources.get(name, {})
-            self._slope[index] = known.get("confidence", 0.0)
-            if "open" in known:
-                self._right[index] = log(known["open"])
-                self._wrong[index] = log((1 - known["open"]) * trust.summary["coincidence"])
-            for family, rows in zip(table.families, self._says, strict=True):
-                if family.name in known.get("says", {}):
-                    shares = known["says"][family.name]
-                    rows[index] = {t: {said: log(p) for said, p in row.items()} for t, row in shares.items()}
+        known = [trust.sources.get(name, {}) for name in table.sources]
+        coincidence = trust.summary.get("coincidence", 1.0)
         self._independence = trust.summary.get("independence", 1.0)
+        self._slope = [source.get("confidence", 0.0) for source in known]
+        self._open = [
+            (log(source["open"]), log((1 - source["open"]) * coincidence)) if "open" in source else None
+            for source in known
+        ]
+        self._says = [[_read_columns(source, family) for source in known] for family in table.families]
         shares = trust.summary.get("shares", {})
-        self._shares = [{label: log(p) for label, p in shares.get(f.name, {}).items()} for f in table.families]
+        self._shares = [_read_shares(shares.get(family.name, {}), family) for family in table.families]
 
     def weigh(self, slot: Slot) -> list[float]:
         """Probabilities of `slot.labels`, in their order. A source not known yet has no weight."""
-        usual = self._shares[slot.family]
-        scores = [0.0 if slot.family == OPEN else usual.get(label, UNHEARD) for label in slot.labels]
+        scores = self._hear_open(slot) if slot.family == OPEN else self._hear_shared(slot)
         for voice in slot.voices:
-            heard = self._hear_open(slot, voice) if slot.family == OPEN else self._hear_shared(slot, voice)
-            for index, amount in enumerate(heard):
-                scores[index] += voice.weight * amount
             if voice.rank:
                 scores[voice.label] += voice.weight * self._slope[voice.source] * (voice.rank - MIDDLE_RANK)
         top = max(scores)
@@ -49,23 +41,46 @@ class Scales:
         whole = sum(chances)
         return [chance / whole for chance in chances]
 
-    def _hear_shared(self, slot: Slot, voice: Voice) -> list[float]:
-        """Log likelihood of what the voice said, for each label being the truth."""
-        rows = self._says[slot.family].get(voice.source)
-        if rows is None:
-            return []
-        said = slot.labels[voice.label]
-        return [rows[label].get(said, UNHEARD) if label in rows else UNHEARD for label in slot.labels]
+    def _hear_shared(self, slot: Slot) -> list[float]:
+        """For each label, the log likelihood of all that was said if it is the truth, with its share."""
+        says, shares = self._says[slot.family], self._shares[slot.family]
+        scores = [shares[place] for place in slot.places]
+        for voice in slot.voices:
+            columns = says[voice.source]
+            if columns:
+                column = columns[slot.places[voice.label]]
+                for index, place in enumerate(slot.places):
+                    scores[index] += voice.weight * column[place]
+        return scores
 
-    def _hear_open(self, slot: Slot, voice: Voice) -> list[float]:
-        right = self._right.get(voice.source)
-        if right is None:
-            return []
-        heard = [self._wrong[voice.source]] * len(slot.labels)
-        if slot.closeness:
-            heard = [
-                wrong + log(SOME_NEARNESS + (1 - SOME_NEARNESS) * row[voice.label])
-                for wrong, row in zip(heard, slot.closeness, strict=True)
-            ]
-        heard[voice.label] = right
-        return heard
+    def _hear_open(self, slot: Slot) -> list[float]:
+        scores = [0.0] * len(slot.labels)
+        for voice in slot.voices:
+            known = self._open[voice.source]
+            if known is None:
+                continue
+            right, wrong = known
+            for index in range(len(scores)):
+                near = log(_soften(slot.closeness[index][voice.label])) if slot.closeness else 0.0
+                scores[index] += voice.weight * (right if index == voice.label else wrong + near)
+        return scores
+
+
+def _soften(nearness: float) -> float:
+    return SOME_NEARNESS + (1 - SOME_NEARNESS) * nearness
+
+
+def _read_columns(source: Mapping[str, Any], family: Family) -> list[list[float]]:
+    """[said][truth] -> log share; empty for a source not known in this family."""
+    shares = source.get("says", {}).get(family.name)
+    if shares is None or not family.labels:
+        return []
+    return [[_read_log(shares.get(truth, {}), said) for truth in family.labels] for said in family.labels]
+
+
+def _read_shares(shares: Mapping[str, float], family: Family) -> list[float]:
+    return [_read_log(shares, label) for label in family.labels]
+
+
+def _read_log(shares: Mapping[str, float], label: str) -> float:
+    return log(shares.get(label, UNHEARD))

@@ -38,12 +38,14 @@ class Voice:
 class Slot:
     """One (object, attribute). `labels` are the claimed values in sorted order, `voices` are in source order.
 
+    `places` are the labels' places in the family's (empty in the open family).
     `closeness[truth][said]` in 0..1 says how near two numbers lie; None where the values are no numbers.
     """
 
     subject: str
     family: int
     labels: tuple[str, ...]
+    places: tuple[int, ...]
     voices: tuple[Voice, ...]
     closeness: tuple[tuple[float, ...], ...] | None
 
@@ -95,7 +97,7 @@ def _tabulate(claims: tuple[Claim, ...]) -> Table:
     echoes = find_echo_groups(said)
     group = {member: index for index, members in enumerate(echoes) for member in members}
     slots = tuple(
-        _lay_out(subject, family_of[rows[0].attribute], rows, number, group, ranks)
+        _lay_out(subject, family_of[rows[0].attribute], families, rows, number, group, ranks)
         for subject, rows in by_slot.items()
     )
     return Table(sources, slots, families, echoes, _digest(words))
@@ -113,6 +115,7 @@ def _digest(words: Sequence[Claim]) -> str:
 def _lay_out(
     subject: str,
     family: int,
+    families: tuple[Family, ...],
     rows: list[Claim],
     number: dict[str, int],
     group: dict[int, int],
@@ -131,7 +134,8 @@ def _lay_out(
         )
         for claim, (source, label) in zip(rows, said, strict=True)
     )
-    return Slot(subject, family, labels, voices, _measure_closeness(labels, voices))
+    places = tuple(families[family].labels.index(label) for label in labels) if family != OPEN else ()
+    return Slot(subject, family, labels, places, voices, _measure_closeness(labels, voices))
 
 
 def group_attributes(words: Sequence[Claim]) -> tuple[tuple[Family, ...], dict[str, int]]:

@@ -104,14 +104,14 @@ class _Tally:
             self._add_answers(slot, truths)
 
     def _add_answers(self, slot: Slot, truths: Truths) -> None:
-        places, said = self._places[slot.family], self.said[slot.family]
-        answers = [(voice.source, places[slot.labels[voice.label]]) for voice in slot.voices]
+        places, said, shares = self._places[slot.family], self.said[slot.family], self.shares[slot.family]
+        answers = [(said[voice.source], slot.places[voice.label]) for voice in slot.voices]
         for label, p in truths:
             truth = places.get(label)
             if p and truth is not None:
-                self.shares[slot.family][truth] += p
-                for source, answer in answers:
-                    said[source][truth][answer] += p
+                shares[truth] += p
+                for rows, answer in answers:
+                    rows[truth][answer] += p
 
     def _add_misses(self, slot: Slot, right: list[float]) -> None:
         """Pairs of wrong claims, and those of them that agree."""
