@@ -20,6 +20,9 @@ from runtime.models import Answer, Conflict, Decision
 ACTIVITY_LENGTH = 30
 MAX_REASON = 500
 
+_HAS_MAIL = """
+    EXISTS (SELECT 1 FROM runtime_decision d WHERE d.job_id = runtime_job.id AND d.status = 'pending')
+"""
 _INSERT_ENTRY = """
     INSERT INTO runtime_entry (job_id, seq, cycle, kind, agent, item, key, subject, now, body)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
@@ -43,13 +46,16 @@ class Tenure:
     blocks: dict[str, int] = field(default_factory=dict)
 
 
-def append_cycle(tenure: Tenure, core: Core, commit: Commit, started: dt.datetime, seconds: float) -> None:
-    """Appends one cycle to the journal. Raises Fenced if the job was claimed by another runtime."""
+def append_cycle(tenure: Tenure, core: Core, commit: Commit, started: dt.datetime, seconds: float) -> bool:
+    """Appends one cycle to the journal; returns whether rows wait in the job's inbox.
+
+    Raises Fenced if the job was claimed by another runtime.
+    """
     now = timezone.now()
     last = commit.first_seq + len(commit.entries) - 1
     tenure.activity = [*tenure.activity, commit.changes][-ACTIVITY_LENGTH:]
     with transaction.atomic():
-        _update_job(tenure, core, commit, last, now)
+        has_mail = _update_job(tenure, core, commit, last, now)
         with connection.cursor() as cursor:
             cursor.execute(
                 _INSERT_CYCLE,
@@ -76,9 +82,10 @@ def append_cycle(tenure: Tenure, core: Core, commit: Commit, started: dt.datetim
                 ],
             )
         _project(tenure, core, commit, last, now)
+    return has_mail
 
 
-def _update_job(tenure: Tenure, core: Core, commit: Commit, last: int, now: dt.datetime) -> None:
+def _update_job(tenure: Tenure, core: Core, commit: Commit, last: int, now: dt.datetime) -> bool:
     stop = commit.stop
     values: dict[str, Any] = {
         "cycle": commit.number,
@@ -86,8 +93,8 @@ def _update_job(tenure: Tenure, core: Core, commit: Commit, last: int, now: dt.d
         "tier": commit.tier,
         "digest": commit.digest,
         "facts": core.ledger.standing,
-        "conflicts_open": sum(len(k.contested) for k in core.ledger.keys.values()),
-        "holds_open": sum(len(k.held) for k in core.ledger.keys.values()),
+        "conflicts_open": core.ledger.contested,
+        "holds_open": core.ledger.held,
         "answer_version": core.closing.version,
         "activity": orjson.dumps(tenure.activity).decode(),
         "ran_seconds": tenure.ran_seconds,
@@ -101,11 +108,13 @@ def _update_job(tenure: Tenure, core: Core, commit: Commit, last: int, now: dt.d
     lease = "lease_until = NULL" if stop is not None else f"lease_until = {clock_sql()} + {LEASE_SECONDS}"
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE runtime_job SET {sets}, {lease} WHERE id = %s AND epoch = %s",
+            f"UPDATE runtime_job SET {sets}, {lease} WHERE id = %s AND epoch = %s RETURNING {_HAS_MAIL}",
             [*values.values(), tenure.job_id, tenure.epoch],
         )
-        if cursor.rowcount != 1:
-            raise Fenced(f"job {tenure.job_id}: epoch {tenure.epoch} is superseded")
+        row = cursor.fetchone()
+    if row is None:
+        raise Fenced(f"job {tenure.job_id}: epoch {tenure.epoch} is superseded")
+    return bool(row[0])
 
 
 def stop_sentence(core: Core, commit: Commit) -> str:

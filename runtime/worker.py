@@ -70,11 +70,12 @@ def drive(
 ) -> str:
     """Runs cycles until the job stops; returns the reason. Raises Fenced if the job was claimed by another."""
     rows: Rows = list(store.seeds_of(job)) if core.cycle == 0 else []
+    has_mail = True
     while True:
         if lost():
             raise Fenced(f"job {job.pk}: the lease was lost")
         began, clock = timezone.now(), time.perf_counter()
-        inbox = store.pending_rows(job.pk)
+        inbox = store.pending_rows(job.pk) if has_mail else []
         if inbox:
             tenure.ran_seconds = 0.0
         runs = core.begin([*rows, *inbox])
@@ -83,7 +84,7 @@ def drive(
         commit = core.finish(effects, _out_of_time(core, tenure))
         seconds = time.perf_counter() - clock
         tenure.ran_seconds += seconds
-        append_cycle(tenure, core, commit, began, seconds)
+        has_mail = append_cycle(tenure, core, commit, began, seconds)
         publish_job_event(job.pk, commit.first_seq, core.last_seq)
         if commit.stop is not None:
             return commit.stop.reason

@@ -87,13 +87,13 @@ def safe_next(request: HttpRequest, fallback: str) -> str:
 
 def _conflict_options(card: Card) -> list[Option]:
     sides = [
-        Option(str(place), f"Keep {place + 1}", has_value=True, value=side.value)
+        Option(str(place), f"Keep {place + 1}:", has_value=True, value=side.value)
         for place, side in enumerate(card.sides)
     ]
     return [
         *sides,
-        Option("other", "Another value", "as JSON or plain text"),
-        Option("none", "Reject all", "nothing stands in this slot"),
+        Option("none", "Reject all", "nothing stands"),
+        Option("other", "Another value"),
     ]
 
 

@@ -8,8 +8,8 @@ from converge_site.fragments.numbers import n
 from runtime.models import Conflict, Cycle, Job
 
 CYCLES = 80
-WIDTH, HEIGHT = 640, 150
-LEFT, RIGHT, TOP, BOTTOM = 34, 92, 16, 22
+WIDTH, HEIGHT = 440, 150
+LEFT, RIGHT, TOP, BOTTOM = 30, 88, 12, 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def read_chart(job: Job) -> Chart:
     if not cycles:
         return Chart()
     peak = max(1, *(changes for _, changes, _ in cycles))
-    step = (WIDTH - LEFT - RIGHT) / max(len(cycles), 12)
+    step = (WIDTH - LEFT - RIGHT) / max(len(cycles), 10)
     opened: dict[int, int] = {}
     for number in Conflict.objects.filter(job=job, opened_cycle__gte=cycles[0][0]).values_list(
         "opened_cycle", flat=True

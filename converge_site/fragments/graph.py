@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from converge_site.fragments.numbers import n
 from runtime.models import Agent, Pack
 
 CHAR = 7.25  # width of a character of the 12px monospace names
-PAD, NODE_H, ROW, GAP, TOP, EDGE = 10, 24, 36, 54, 38, 14
+PAD, NODE_H, ROW, GAP, TOP, EDGE, BEND_ROW = 10, 24, 34, 46, 34, 14, 12
 LONGEST = 24
 
 
@@ -28,6 +29,16 @@ class Node:
     x: float = 0.0
     y: float = 0.0
     width: float = 0.0
+
+    @property
+    def middle(self) -> float:
+        """Its middle from top to bottom."""
+        return self.y + self.height / 2
+
+    @property
+    def height(self) -> float:
+        """How high it is; a bend in a long line takes next to nothing."""
+        return 0.0 if self.kind == "bend" else NODE_H
 
     @property
     def label(self) -> str:
@@ -88,12 +99,28 @@ def draw_graph(pack: Pack, agents: Sequence[Agent]) -> Graph:
     links = [(f"k:{key}", f"a:{a.name}") for a in agents for key in _reads(a) if f"k:{key}" in nodes]
     links += [(f"a:{a.name}", f"k:{key}") for a in agents for key in a.writes if f"k:{key}" in nodes]
     _set_columns(nodes, agents)
-    columns = _arrange(nodes, links)
+    routes, bends = _route(nodes, links)
+    everything = nodes | bends
+    columns = _arrange(everything, [pair for route in routes for pair in pairwise(route)])
     width, height = _place(columns)
-    edges = [_edge(nodes[source], nodes[target]) for source, target in links]
+    edges = [_edge([everything[stop] for stop in route]) for route in routes]
     bands = _bands(pack, agents, nodes)
     words = f"{len(pack.keys)} keys and {len(agents)} agents in {len(pack.tiers)} tiers"
     return Graph(width, height, list(nodes.values()), edges, bands, words)
+
+
+def _route(nodes: dict[str, Node], links: list[tuple[str, str]]) -> tuple[list[list[str]], dict[str, Node]]:
+    """Each link as the stops of its line. Long lines from one node share a bend in every column they pass, so that
+    they run as one bundle between the nodes and not across them."""
+    routes, bends = [], {}
+    for source, target in links:
+        route = [source]
+        for column in range(nodes[source].column + 1, nodes[target].column):
+            name = f"b:{source}:{column}"
+            bends[name] = Node(name, "", "bend", "", "", column=column)
+            route.append(name)
+        routes.append([*route, target])
+    return routes, bends
 
 
 def _reads(agent: Agent) -> list[str]:
@@ -173,37 +200,45 @@ def _middle(rows: list[float], own: float) -> float:
 
 def _place(columns: list[list[Node]]) -> tuple[int, int]:
     """Gives every node its place; returns width and height of the whole."""
-    tallest = max((len(column) for column in columns), default=1)
-    middle = TOP + tallest * ROW / 2
+    heights = [sum(map(_room, column)) for column in columns]
+    tallest = max(heights, default=float(ROW))
     x = float(EDGE)
-    for column in columns:
+    for column, height in zip(columns, heights, strict=True):
         width = max(len(node.label) for node in column) * CHAR + 2 * PAD
+        y = TOP + (tallest - height) / 2
         for node in column:
-            node.width, node.x, node.y = width, x, middle + node.row * ROW - NODE_H / 2
+            node.width, node.x, node.y = width, x, y + (_room(node) - node.height) / 2
+            y += _room(node)
         x += width + GAP
-    return round(x - GAP + EDGE), round(TOP + tallest * ROW + 8)
+    return round(x - GAP + EDGE), round(TOP + tallest + 8)
 
 
-def _edge(source: Node, target: Node) -> Edge:
-    x1, y1 = source.x + source.width, source.y + NODE_H / 2
-    x2, y2 = target.x, target.y + NODE_H / 2
-    words = (
-        f"{target.name} reads {source.name}"
-        if target.kind == "agent"
-        else f"{source.name} writes {target.name}"
-    )
-    if source.column < target.column:
-        bend = max(18.0, (x2 - x1) * 0.5)
-        return Edge(
-            f"M{n(x1)} {n(y1)}C{n(x1 + bend)} {n(y1)} {n(x2 - bend)} {n(y2)} {n(x2 - 2)} {n(y2)}",
-            False,
-            words,
-        )
-    # Backwards: out of the bottom, into the bottom.
+def _room(node: Node) -> float:
+    return BEND_ROW if node.kind == "bend" else ROW
+
+
+def _edge(stops: list[Node]) -> Edge:
+    source, target = stops[0], stops[-1]
+    reads = target.kind == "agent"
+    words = f"{target.name} reads {source.name}" if reads else f"{source.name} writes {target.name}"
+    if source.column >= target.column:
+        return Edge(_backwards(source, target), True, words)
+    path = f"M{n(source.x + source.width)} {n(source.middle)}"
+    for one, other in pairwise(stops):
+        x1, x2 = one.x + one.width, other.x - (2 if other is target else 0)
+        bend = (x2 - x1) / 2
+        path += f"C{n(x1 + bend)} {n(one.middle)} {n(x2 - bend)} {n(other.middle)} {n(x2)} {n(other.middle)}"
+        if other.kind == "bend":
+            path += f"H{n(other.x + other.width)}"
+    return Edge(path, False, words)
+
+
+def _backwards(source: Node, target: Node) -> str:
+    """Out of the bottom, into the bottom."""
     x1, x2 = source.x + source.width / 2, target.x + target.width / 2
     y1, y2 = source.y + NODE_H, target.y + NODE_H
     low = max(y1, y2) + 22
-    return Edge(f"M{n(x1)} {n(y1)}C{n(x1)} {n(low)} {n(x2)} {n(low)} {n(x2)} {n(y2 + 2)}", True, words)
+    return f"M{n(x1)} {n(y1)}C{n(x1)} {n(low)} {n(x2)} {n(low)} {n(x2)} {n(y2 + 2)}"
 
 
 def _bands(pack: Pack, agents: Sequence[Agent], nodes: dict[str, Node]) -> list[Band]:

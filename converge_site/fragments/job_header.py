@@ -66,7 +66,7 @@ def _tiers(job: Job, tiers: list[dict[str, str]]) -> list[Tier]:
 
 def _budgets(job: Job, budget: dict[str, float]) -> list[Budget]:
     used = {"cycles": job.cycle, "facts": job.facts, "seconds": job.ran_seconds}
-    names = {"cycles": "Cycles", "facts": "Facts", "seconds": "Time running"}
+    names = {"cycles": "Cycles", "facts": "Facts", "seconds": "Time"}
     bars = []
     for name, amount in used.items():
         # The count of cycles restarts at outside input; over its life a job has the lifetime cap (D2.7).
@@ -75,7 +75,7 @@ def _budgets(job: Job, budget: dict[str, float]) -> list[Budget]:
             continue
         unit = " s" if name == "seconds" else ""
         shown = f"{amount:.1f}" if name == "seconds" and amount < 100 else f"{amount:,.0f}"
-        bars.append(Budget(names[name], round(amount), round(limit), f"{shown} of {limit:,.0f}{unit}"))
+        bars.append(Budget(names[name], round(amount), round(limit), f"{shown} / {limit:,.0f}{unit}"))
     return bars
 
 

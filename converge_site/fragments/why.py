@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.urls import reverse
 
@@ -40,9 +41,32 @@ def read_why(job: Job) -> Why:
         return Why("Why not converged?", lead, _questions(job))
     if job.status == "running":
         return Why("Why not converged?", _running(job), _questions(job), calm=True)
-    items = _merge(_questions(job), link_gaps(job.pk, [c for c in job.causes if isinstance(c, dict)]))
-    items = _merge(items, _answer_gaps(job))
-    return Why("Why not converged?", job.reason or "The run stopped.", items)
+    items = _questions(job) + link_gaps(job.pk, _other_causes(job))
+    return Why("Why not converged?", _lead(job), items)
+
+
+def _lead(job: Job) -> str:
+    """What the header's reason does not say already."""
+    waiting = job.conflicts_open + job.holds_open
+    if job.status != "waiting" or not waiting:
+        return job.reason or "The run stopped."
+    asked = "one question is" if waiting == 1 else f"{waiting} questions are"
+    return f"All that could be done without people is done; {asked} open."
+
+
+def _other_causes(job: Job) -> list[dict[str, Any]]:
+    """The causes and the answer's gaps that no open question stands for already."""
+    newest = Answer.objects.filter(job=job).order_by("-version").only("gaps").first()
+    gaps = [gap for gap in [*job.causes, *(newest.gaps if newest else [])] if isinstance(gap, dict)]
+    asked = set(Conflict.objects.filter(job=job, status="open").values_list("key", "subject"))
+    seen: set[str] = set()
+    others = []
+    for gap in gaps:
+        text = str(gap.get("text", ""))
+        if (gap.get("key"), gap.get("subject")) not in asked and text not in seen:
+            seen.add(text)
+            others.append(gap)
+    return others
 
 
 def _running(job: Job) -> str:
@@ -69,14 +93,3 @@ def _questions(job: Job) -> list[GapLink]:
     if more > 0:
         shown.append(GapLink(f"and {more} more open", f"{reverse('inbox')}?job={job.pk}", "inbox", "amber"))
     return shown
-
-
-def _answer_gaps(job: Job) -> list[GapLink]:
-    newest = Answer.objects.filter(job=job).order_by("-version").only("gaps").first()
-    return link_gaps(job.pk, newest.gaps) if newest else []
-
-
-def _merge(first: list[GapLink], second: list[GapLink]) -> list[GapLink]:
-    """Both lists; a text or a place that was named is not named again."""
-    known = {link.text for link in first}
-    return first + [link for link in second if link.text not in known]

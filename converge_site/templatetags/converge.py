@@ -115,6 +115,12 @@ def slot_link(job_id: int, key: str, subject: str) -> str:
 
 
 @register.filter
+def job_name(job: Job) -> str:
+    """A job's title, or that of its pack; its number is shown beside it."""
+    return job.title or str(job.pack)
+
+
+@register.filter
 def decision_words(decision: Decision) -> str:
     """What a decision says, in words."""
     return words_of_decision(decision)

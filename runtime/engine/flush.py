@@ -42,11 +42,20 @@ def _count(ledger: Ledger, state: KeyState, slot: Slot, before: Shown, after: Sh
     state.changed_at = ledger.cycle
     state.shown += (after[0] != EMPTY) - (before[0] != EMPTY)
     ledger.standing += (after[0] == FACT) - (before[0] == FACT)
-    for status, slots in ((CONTESTED, state.contested), (HELD, state.held)):
-        if after[0] == status:
-            slots[slot] = None
-        elif before[0] == status:
-            slots.pop(slot, None)
+    if before[0] == after[0]:
+        return
+    if before[0] >= CONTESTED or after[0] >= CONTESTED:
+        _file(ledger, state, slot, before[0], after[0])
+
+
+def _file(ledger: Ledger, state: KeyState, slot: Slot, before: int, after: int) -> None:
+    """Keeps the lists of contested and held slots."""
+    if before in (CONTESTED, HELD):
+        (state.contested if before == CONTESTED else state.held).pop(slot, None)
+    if after in (CONTESTED, HELD):
+        (state.contested if after == CONTESTED else state.held)[slot] = None
+    ledger.contested += (after == CONTESTED) - (before == CONTESTED)
+    ledger.held += (after == HELD) - (before == HELD)
 
 
 def _shake_premises(ledger: Ledger, slot: Slot, before: bytes | None, after: bytes | None) -> None:

@@ -72,7 +72,9 @@ class Ledger:
         self.asked: dict[Slot, tuple[int, ...]] = {}
         self.log = Log()
         self.cycle = 0
-        self.standing = 0
+        self.standing = 0  # facts, contested slots and holds, over all keys
+        self.contested = 0
+        self.held = 0
         self.due: int | None = None  # the lowest tier with work, None until asked after the last change
         self.loop_loosened = False
         self.shaken: dict[Premises | Block, None] = {}

@@ -1,4 +1,4 @@
-"""How far sources err together: on hard slots many are wrong at once, and their voices count for less than they seem."""
+"""How far sources err together: where many are wrong at once, voices count for less than they seem."""
 
 from __future__ import annotations
 

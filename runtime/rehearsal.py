@@ -1,0 +1,54 @@
+"""A job run by the engine alone, in this process: no database, no queue, nothing kept.
+
+What a worker does cycle by cycle, without the journal around it. The digest is that of the job it stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from runtime.agents import functions_for, run_all
+from runtime.engine import Commit, Core, Effect, InboxRow, PackSpec, Run, Seed, Stop
+
+RunAll = Callable[[Sequence[Run], Mapping[str, Any]], Sequence[Effect]]
+
+
+class Rehearsal:
+    """One job in memory. `tell` gives it rows from outside and runs it until it stops; `commits` are its cycles.
+
+    `execute` runs the agents of one cycle; effects may come back in any order. Raises PackError for a pack that cannot
+    run.
+    """
+
+    def __init__(
+        self, spec: PackSpec, seeds: Iterable[Mapping[str, Any]] = (), execute: RunAll = run_all
+    ) -> None:
+        self.core = Core(spec)
+        self.commits: list[Commit] = []
+        self._functions = functions_for(spec)
+        self._execute = execute
+        self._seeds = number_seeds(seeds)
+
+    def run(self) -> Stop:
+        """Runs the job on its seeds until it stops."""
+        return self.tell(*self._seeds)
+
+    def tell(self, *rows: Seed | InboxRow) -> Stop:
+        """Applies `rows` at the start of a cycle, and runs cycles until the engine says why it stopped."""
+        given: tuple[Seed | InboxRow, ...] = rows
+        while True:
+            runs = self.core.begin(given)
+            given = ()
+            commit = self.core.finish(self._execute(runs, self._functions))
+            self.commits.append(commit)
+            if commit.stop is not None:
+                return commit.stop
+
+
+def number_seeds(seeds: Iterable[Mapping[str, Any]]) -> list[Seed]:
+    """Seeds as the engine takes them, numbered from 1 in the order of the submission."""
+    return [
+        Seed(n, s["key"], s["subject"], s["value"], s.get("confidence", 1.0), s.get("evidence"))
+        for n, s in enumerate(seeds, 1)
+    ]

@@ -1,0 +1,193 @@
+"""Whether a record holds: the chain recomputed, the journal merged again, and what is kept beside it compared (D6.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from runtime.bundle import Record, RecordCycle, record_of_job
+from runtime.engine import GENESIS, Core, PackError
+from runtime.engine.log import OUTCOMES, chain
+from runtime.engine.replay import RecordedCycle, ReplayError, replay
+from runtime.engine.values import BoundsError, canonical, thousandths
+from runtime.fold import Fold
+from runtime.models import Answer, Conflict, Cycle, Decision, Entry, Job, JobStatus
+
+_COLUMNS = ("kind", "agent", "item", "key", "subject", "now")
+_BEFORE_A_STOP = (JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.FAILED)
+
+
+class RecordBroken(Exception):
+    """The record does not hold; the message says where."""
+
+
+def verify_record(record: Record) -> Fold:
+    """Checks numbering, epochs, the chain, and that the summary equals the fold of the entries. Gives the fold.
+
+    Raises RecordBroken naming the first place that does not hold.
+    """
+    fold, digest = Fold(), ""
+    for cycle in _chained(record.cycles()):
+        digest = cycle.digest
+        for line in cycle.lines:
+            try:
+                fold.add(cycle.number, line.seq, orjson.loads(line.body))
+            except (KeyError, TypeError, ValueError):
+                raise RecordBroken(f"entry {line.seq} is no journal entry") from None
+    _compare_summary(record.job, fold, digest)
+    return fold
+
+
+def _chained(cycles: Iterable[RecordCycle]) -> Iterator[RecordCycle]:
+    """The cycles, each once its numbers, its epoch and its digest were found to follow from the one before."""
+    number, seq, epoch, digest = 1, 1, 0, GENESIS
+    for cycle in cycles:
+        if cycle.number != number:
+            raise RecordBroken(f"cycle {number} is missing: cycle {cycle.number} comes in its place")
+        if cycle.first_seq != seq:
+            raise RecordBroken(f"cycle {number} says it begins with entry {cycle.first_seq}; {seq} is next")
+        for at, line in enumerate(cycle.lines, seq):
+            if line.seq != at:
+                raise RecordBroken(f"cycle {number}: entry {at} is missing, entry {line.seq} comes in its place")
+        if cycle.last_seq != seq + len(cycle.lines) - 1:
+            last = seq + len(cycle.lines) - 1
+            raise RecordBroken(f"cycle {number} says it ends with entry {cycle.last_seq}; its last is {last}")
+        if cycle.epoch < epoch:
+            raise RecordBroken(f"cycle {number} was written under epoch {cycle.epoch}, after one of epoch {epoch}")
+        found = chain(digest, [line.body for line in cycle.lines])
+        if found != cycle.digest:
+            raise RecordBroken(f"cycle {number}: its entries give the digest {found}, recorded is {cycle.digest}")
+        yield cycle
+        number, seq, epoch, digest = number + 1, seq + len(cycle.lines), cycle.epoch, found
+
+
+def _compare_summary(job: dict[str, Any], fold: Fold, digest: str) -> None:
+    found = {
+        "cycle": fold.cycle,
+        "entries": fold.entries,
+        "digest": digest,
+        "tier": fold.tier,
+        "facts": fold.count("fact"),
+        "conflicts_open": fold.count("contested"),
+        "holds_open": fold.count("held"),
+        "answer_version": len(fold.answers),
+    }
+    if job.get("status") not in _BEFORE_A_STOP:
+        found["status"] = fold.stop_reason
+    for name, value in found.items():
+        if job.get(name) != value:
+            raise RecordBroken(f"the summary says {name} {job.get(name)!r}; the journal gives {value!r}")
+
+
+def replay_record(record: Record) -> Core:
+    """Merges the recorded effects and decisions again, without any outside call; gives the engine they lead to.
+
+    Raises RecordBroken where the same record merges to something else, or the seeds are not those it began with.
+    """
+    try:
+        _compare_seeds(record)
+        core = replay(record.pack, (_as_recorded(cycle) for cycle in record.cycles()))
+    except (ReplayError, PackError) as error:
+        raise RecordBroken(str(error)) from error
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        # Entries that chain, and yet are none that an engine writes.
+        raise RecordBroken(f"the entries cannot be merged again: {type(error).__name__}: {error}") from error
+    if record.job.get("cycle") and core.digest != record.job.get("digest"):
+        raise RecordBroken(f"merging again ends in the digest {core.digest}, recorded is {record.job.get('digest')}")
+    return core
+
+
+def _as_recorded(cycle: RecordCycle) -> RecordedCycle:
+    return RecordedCycle(cycle.number, cycle.first_seq, cycle.digest, [line.body for line in cycle.lines])
+
+
+def _compare_seeds(record: Record) -> None:
+    first = next(record.cycles(), None)
+    if first is None:
+        return
+    bodies = [orjson.loads(line.body) for line in first.lines]
+    said = {b["item"]: b for b in bodies if b.get("agent") == "@seed" and b["kind"] in OUTCOMES}
+    if len(said) != len(record.seeds):
+        raise RecordBroken(f"{len(record.seeds)} seeds were submitted, {len(said)} are in the journal")
+    for number, seed in enumerate(record.seeds, 1):
+        if not _is_said(seed, said.get(str(number), {})):
+            raise RecordBroken(f"seed {number} is not what the journal says was submitted")
+
+
+def _is_said(seed: dict[str, Any], body: dict[str, Any]) -> bool:
+    try:
+        return (
+            (seed["key"], seed["subject"]) == (body.get("key"), body.get("subject"))
+            and canonical(seed["value"]) == canonical(body.get("value"))
+            and thousandths(seed.get("confidence", 1.0)) == body.get("conf")
+            and canonical(seed.get("evidence") or {}) == canonical(body.get("evidence") or {})
+        )
+    except (BoundsError, KeyError):
+        return False
+
+
+def verify_job(job: Job) -> Fold:
+    """Checks a job's record, and that everything the database keeps beside the journal equals the journal's fold.
+
+    Raises RecordBroken naming the first place that does not hold.
+    """
+    fold = verify_record(record_of_job(job))
+    _compare_rows(job)
+    _compare_columns(job)
+    _compare_answers(job, fold)
+    _compare_questions(job, fold)
+    _compare_inbox(job, fold)
+    return fold
+
+
+def _compare_rows(job: Job) -> None:
+    for model, column, last in ((Cycle, "number", job.cycle), (Entry, "seq", job.entries)):
+        beyond = model._default_manager.filter(job_id=job.pk, **{f"{column}__gt": last}).exists()
+        if beyond and Job.objects.filter(pk=job.pk, cycle=job.cycle).exists():
+            raise RecordBroken(f"there is a {model.__name__.lower()} after {last}, the last one the job knows of")
+
+
+def _compare_columns(job: Job) -> None:
+    """The columns that repeat parts of an entry's body for the sake of queries."""
+    rows = Entry.objects.filter(job_id=job.pk, seq__lte=job.entries).order_by("seq")
+    for seq, body, *columns in rows.values_list("seq", "body", *_COLUMNS).iterator():
+        data = orjson.loads(body)
+        for name, column in zip(_COLUMNS, columns, strict=True):
+            if column != (data.get(name) or ""):
+                raise RecordBroken(f"entry {seq}: its column {name} says {column!r}, its body {data.get(name)!r}")
+
+
+def _compare_answers(job: Job, fold: Fold) -> None:
+    fields = ("version", "tier", "cycle", "seq", "facts", "gaps", "marks")
+    rows = list(Answer.objects.filter(job_id=job.pk, cycle__lte=job.cycle).order_by("version").values(*fields))
+    if rows != [{name: answer[name] for name in fields} for answer in fold.answers]:
+        raise RecordBroken("the published answers are not those of the journal")
+
+
+def _compare_questions(job: Job, fold: Fold) -> None:
+    rows = {(r.kind, r.key, r.subject): r for r in Conflict.objects.filter(job_id=job.pk, status="open")}
+    for name in sorted(rows.keys() ^ fold.open.keys()):
+        where = "in the database, not in the journal" if name in rows else "in the journal, not in the database"
+        raise RecordBroken(f"the {name[0]} on {name[1]} / {name[2]} is open {where}")
+    for name, body in fold.open.items():
+        row = rows[name]
+        if (row.version, row.sides) != (body["version"], body.get("sides", [])):
+            raise RecordBroken(f"the {name[0]} on {name[1]} / {name[2]} shows other sides than the journal")
+    shown = {(k, *slot) for slot, now in fold.slots.items() if (k := _QUESTION_OF.get(now))}
+    for name in sorted(shown ^ fold.open.keys()):
+        raise RecordBroken(f"{name[1]} / {name[2]} shows one thing, and its {name[0]} says another")
+
+
+_QUESTION_OF = {"contested": "conflict", "held": "hold"}
+
+
+def _compare_inbox(job: Job, fold: Fold) -> None:
+    rows = Decision.objects.filter(job_id=job.pk, applied_cycle__isnull=False, applied_cycle__lte=job.cycle)
+    kept = {row.pk: (row.status, row.message, row.applied_cycle) for row in rows}
+    for number in sorted(kept.keys() ^ fold.told.keys()):
+        raise RecordBroken(f"row {number} of the inbox is told of in one place and not in the other")
+    for number, (result, message, cycle) in fold.told.items():
+        if kept[number] != (result, message[:500], cycle):
+            raise RecordBroken(f"row {number} of the inbox says {kept[number][0]}, the journal {result}")
