@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
 from django.urls import path
 
+from converge_site.admin.site import site as admin_site
 from converge_site.health import healthz
 from converge_site.sign_in import sign_in_with_link
 from converge_site.views import answers, conflict, inbox, job, job_action, jobs, new_job, packs, sessions
@@ -32,7 +32,7 @@ urlpatterns = [
     path("sign-in/<str:token>/", sign_in_with_link, name="sign_in_with_link"),
     path("sign-out/", sessions.SignOut.as_view(), name="sign_out"),
     path("healthz", healthz, name="healthz"),
-    path("admin/", admin.site.urls),
+    path("admin/", admin_site.urls),
 ]
 
 handler400 = "converge_site.views.errors.bad_request"

@@ -130,7 +130,7 @@ def _job_lines(job: Job) -> Iterator[tuple[int, Line]]:
     rows = Entry.objects.filter(job_id=job.pk, cycle__lte=job.cycle).order_by("seq")
     seq = 0
     while portion := list(rows.filter(seq__gt=seq).values_list("cycle", "seq", "body")[:ENTRIES_AT_ONCE]):
-        for cycle, seq, body in portion:  # noqa: B007 (where the next portion begins)
+        for cycle, seq, body in portion:
             yield cycle, Line(seq, body.encode())
 
 

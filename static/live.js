@@ -180,10 +180,19 @@
   if (follow && scroller && isJob) {
     follow.hidden = false;
     follow.addEventListener("click", () => setFollowing(!following));
+    // Only a person's own scrolling pauses or resumes: a panel that grows beside the journal scrolls it too.
+    let touched = 0;
+    for (const gesture of ["wheel", "touchmove", "keydown", "pointerdown"]) {
+      scroller.addEventListener(gesture, () => { touched = Date.now(); }, { passive: true });
+    }
     scroller.addEventListener("scroll", () => {
       const atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 40;
-      if (atEnd !== following) { following = atEnd; if (atEnd) unseen = 0; label(); }
+      if (atEnd === following || Date.now() - touched > 1000) return;
+      following = atEnd;
+      if (atEnd) unseen = 0;
+      label();
     }, { passive: true });
+    new ResizeObserver(() => { if (following) toEnd(); }).observe(scroller);
     if (location.hash.startsWith("#e") && document.getElementById(location.hash.slice(1))) setFollowing(false);
     else toEnd();
   }

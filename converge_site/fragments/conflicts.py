@@ -54,10 +54,15 @@ class Card:
         return self.last is not None and self.last.status == "pending"
 
     @property
+    def is_open(self) -> bool:
+        """Whether an answer would still do something."""
+        return self.conflict.status == "open" and not self.job.is_ended
+
+    @property
     def rev(self) -> str:
         """Changes whenever the form on the card must be another."""
         sent = f"{self.last.pk}.{self.last.status}" if self.last else "0"
-        return f"{self.conflict.version}-{self.conflict.status}-{sent}"
+        return f"{self.conflict.version}-{'open' if self.is_open else 'closed'}-{sent}"
 
 
 @dataclass(frozen=True, slots=True)

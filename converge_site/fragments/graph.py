@@ -11,7 +11,7 @@ from converge_site.fragments.numbers import n
 from runtime.models import Agent, Pack
 
 CHAR = 7.25  # width of a character of the 12px monospace names
-PAD, NODE_H, ROW, GAP, TOP, EDGE, BEND_ROW = 10, 24, 34, 46, 34, 14, 12
+PAD, NODE_H, ROW, GAP, TOP, EDGE, BEND_ROW = 10, 24, 34, 38, 34, 14, 12
 LONGEST = 24
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.db.models import QuerySet
+
 from converge_site.fragments.conflicts import Card, read_cards
 from runtime.models import Conflict, Job
+from runtime.models.job import ENDED
 
 PAGE = 25
 
@@ -22,9 +25,14 @@ class Inbox:
     jobs: bool
 
 
+def _waiting() -> QuerySet[Conflict]:
+    """The questions an answer to which still does something."""
+    return Conflict.objects.filter(status="open", awaiting="").exclude(job__status__in=ENDED)
+
+
 def count_open() -> int:
     """How many questions wait for a person. Those an aggregation agent is about to rule on do not."""
-    return Conflict.objects.filter(status="open", awaiting="").count()
+    return _waiting().count()
 
 
 def read_inbox(page: int = 1, job: int | None = None) -> Inbox:

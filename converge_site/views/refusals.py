@@ -7,7 +7,7 @@ from django.shortcuts import render
 
 from runtime.actions import Refused
 
-STATUS = {"forbidden": 403, "stale": 409, "gone": 404, "invalid": 422}
+STATUS = {"forbidden": 403, "stale": 409, "gone": 410, "invalid": 422}
 _TITLES = {
     403: "Not yours to do",
     404: "Not here",

@@ -64,7 +64,9 @@ def decide_slot(
         return known
     check_slot(key, subject)
     payload = _check_choice(job, key, choice)
-    return add_row(user, job, "decide", receipt, reason, key=key, subject=subject, version=version, payload=payload)
+    return add_row(
+        user, job, "decide", receipt, reason, key=key, subject=subject, version=version, payload=payload
+    )
 
 
 def undo_decision(
@@ -126,7 +128,9 @@ def _check_current(conflict: Conflict, version: str) -> None:
         how = f" ({conflict.outcome})" if conflict.outcome else ""
         raise Refused(f"This is closed{how} since cycle {conflict.closed_cycle}.", code="stale")
     if version != conflict.version:
-        raise Refused("The candidates changed while you were looking; here they are as they stand now.", code="stale")
+        raise Refused(
+            "The candidates changed while you were looking; here they are as they stand now.", code="stale"
+        )
 
 
 def _check_choice(job: Job, key: str, choice: Choice) -> dict[str, Any]:
@@ -151,4 +155,6 @@ def check_fits_key(job: Job, key: str, value: Any) -> None:
     error = next(iter(jsonschema_rs.validator_for(dict(spec.schema)).iter_errors(value)), None)
     if error is not None:
         path = "/".join(str(p) for p in error.instance_path)
-        raise Refused(f"The value does not fit {key}: {f'{path}: ' if path else ''}{error.message}.", field="value")
+        raise Refused(
+            f"The value does not fit {key}: {f'{path}: ' if path else ''}{error.message}.", field="value"
+        )

@@ -40,7 +40,9 @@ def add_fact(
     return add_row(user, job, "add_fact", receipt, reason, key=key, subject=subject, payload=payload)
 
 
-def withdraw_fact(user: Person, job_id: int, key: str, subject: str, reason: str = "", receipt: str = "") -> Decision:
+def withdraw_fact(
+    user: Person, job_id: int, key: str, subject: str, reason: str = "", receipt: str = ""
+) -> Decision:
     """Takes back what this person said about a slot. Raises Refused."""
     job = find_job(job_id)
     require(user, "add_fact", job)

@@ -24,7 +24,10 @@ def find_job(job_id: int) -> Job:
     if job is None:
         raise Refused(f"There is no job {job_id}.", code="gone")
     if job.is_ended:
-        raise Refused(f"Job {job_id} has ended ({job.status_words.lower()}); nothing more can be asked of it.", code="gone")
+        raise Refused(
+            f"Job {job_id} has ended ({job.status_words.lower()}); nothing more can be asked of it.",
+            code="gone",
+        )
     return job
 
 
@@ -55,7 +58,9 @@ def check_slot(key: str, subject: str) -> None:
 def add_row(user: Person, job: Job, act: str, receipt: str, reason: str = "", **row: Any) -> Decision:
     """Inserts an inbox row with its audit record, and tells the queue on commit."""
     if len(reason) > MAX_REASON:
-        raise Refused(f"The reason has {len(reason):,} characters; the limit is {MAX_REASON:,}.", field="reason")
+        raise Refused(
+            f"The reason has {len(reason):,} characters; the limit is {MAX_REASON:,}.", field="reason"
+        )
     payload = {**row.pop("payload", {}), "groups": groups_of(user)}
     conflict: Conflict | None = row.get("conflict")
     try:

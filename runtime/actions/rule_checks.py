@@ -13,6 +13,7 @@ from runtime.engine.compiled import expression_names
 from runtime.engine.spec import RULE_KINDS
 
 MOST_APPROVALS = 20
+LOOKING_UP = ("constraint", "invariant")  # whose expressions are given the frozen view
 PRIORITIES = (-10_000, 10_000)
 
 
@@ -96,6 +97,13 @@ def _check_expression(rule: RuleSpec, pack: PackSpec) -> None:
         raise Refused(
             f"This is no CEL: {error}{_place(rule.expression, error.position)}", field="expression"
         ) from None
+    if rule.kind == "discount":
+        raise Refused("A discount always applies; it takes no expression.", field="expression")
+    if compiled.keys and rule.kind not in LOOKING_UP:
+        raise Refused(
+            f"Only a {' or an '.join(LOOKING_UP)} can look facts up; this one sees {_listed(rule.kind)}.",
+            field="expression",
+        )
     known = {key.name for key in pack.keys}
     for key in compiled.keys:
         if key not in known:
@@ -103,6 +111,10 @@ def _check_expression(rule: RuleSpec, pack: PackSpec) -> None:
                 f"The expression looks up {key!r}; the pack has {', '.join(sorted(known))}.",
                 field="expression",
             )
+
+
+def _listed(kind: str) -> str:
+    return ", ".join(expression_names(kind))
 
 
 def _place(text: str, position: int | None) -> str:

@@ -18,7 +18,9 @@ MAX_PROBLEMS = 50
 _FIELDS = frozenset({"key", "subject", "value", "confidence", "evidence"})
 
 
-def parse_seeds(pack: PackSpec, text: str | bytes, filename: str = "") -> tuple[list[dict[str, Any]], list[Problem]]:
+def parse_seeds(
+    pack: PackSpec, text: str | bytes, filename: str = ""
+) -> tuple[list[dict[str, Any]], list[Problem]]:
     """Seeds from a JSON list or CSV text (told apart by the file's name, or its first character).
 
     Returns (seeds, problems); each problem names its line (0: none), the field and the way out. Nothing is created.
@@ -30,9 +32,13 @@ def parse_seeds(pack: PackSpec, text: str | bytes, filename: str = "") -> tuple[
         try:
             text = text.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            return [], [Problem(0, "seeds", f"The input is not UTF-8 text: byte {error.start} cannot be read.")]
+            return [], [
+                Problem(0, "seeds", f"The input is not UTF-8 text: byte {error.start} cannot be read.")
+            ]
     if not text.strip():
-        return [], [Problem(0, "seeds", "The input is empty. Give a JSON list of seeds, or CSV with a header line.")]
+        return [], [
+            Problem(0, "seeds", "The input is empty. Give a JSON list of seeds, or CSV with a header line.")
+        ]
     is_json = filename.lower().endswith(".json") or (
         not filename.lower().endswith(".csv") and text.lstrip()[:1] in "[{"
     )
@@ -46,14 +52,18 @@ def _parse_json(text: str) -> tuple[list[dict[str, Any]], list[Problem]]:
     except BoundsError as error:
         return [], [Problem(0, "seeds", f"The input {error}.")]
     if not isinstance(data, list):
-        return [], [Problem(0, "seeds", 'The input is no list; write [{"key": …, "subject": …, "value": …}, …].')]
+        return [], [
+            Problem(0, "seeds", 'The input is no list; write [{"key": …, "subject": …, "value": …}, …].')
+        ]
     return data, []
 
 
 def _parse_csv(pack: PackSpec, text: str) -> tuple[list[dict[str, Any]], list[Problem]]:
     declared = find_pack(pack.name)
     if declared is None:
-        return [], [Problem(0, "seeds", f"The code of the pack {pack.name} is not installed here; send JSON.")]
+        return [], [
+            Problem(0, "seeds", f"The code of the pack {pack.name} is not installed here; send JSON.")
+        ]
     seeds, problems = declared.read_csv(text)
     return seeds, problems[:MAX_PROBLEMS]
 
@@ -77,7 +87,9 @@ def check_seeds(pack: PackSpec, seeds: Any) -> list[Problem]:
     return problems or _check_twice(seeds)
 
 
-def _check_seed(seed: Any, keys: dict[str, Any], seedable: list[str], checkers: dict[str, Any]) -> tuple[str, str] | None:
+def _check_seed(
+    seed: Any, keys: dict[str, Any], seedable: list[str], checkers: dict[str, Any]
+) -> tuple[str, str] | None:
     if not isinstance(seed, dict):
         return "seeds", "A seed must be an object with key, subject and value."
     extra = sorted(set(seed) - _FIELDS)
@@ -89,7 +101,10 @@ def _check_seed(seed: Any, keys: dict[str, Any], seedable: list[str], checkers: 
     key = seed["key"]
     if key not in seedable:
         known = ", ".join(seedable)
-        return "key", f"The key {key!r} {'cannot be seeded' if key in keys else 'is unknown'}; this pack takes {known}."
+        return (
+            "key",
+            f"The key {key!r} {'cannot be seeded' if key in keys else 'is unknown'}; this pack takes {known}.",
+        )
     try:
         field = "subject"
         check_name("The subject", seed["subject"])
@@ -103,7 +118,9 @@ def _check_seed(seed: Any, keys: dict[str, Any], seedable: list[str], checkers: 
         canonical(seed.get("evidence") or {})
     except BoundsError as error:
         text = str(error)
-        return field, f"{text}." if text[:3].isupper() or text.startswith(("The", "confidence")) else f"The {field} {text}."
+        return field, f"{text}." if text[:3].isupper() or text.startswith(
+            ("The", "confidence")
+        ) else f"The {field} {text}."
     if key in checkers:
         error = next(iter(checkers[key].iter_errors(seed["value"])), None)
         if error is not None:
@@ -116,10 +133,18 @@ def _check_twice(seeds: list[dict[str, Any]]) -> list[Problem]:
     """The same statement twice is a slip of the hand; two different ones are a conflict, and welcome."""
     seen: dict[tuple[str, str, bytes], int] = {}
     for line, seed in enumerate(seeds, 1):
-        name = (seed["key"], seed["subject"], canonical(seed["value"]) + canonical(seed.get("evidence") or {}))
+        name = (
+            seed["key"],
+            seed["subject"],
+            canonical(seed["value"]) + canonical(seed.get("evidence") or {}),
+        )
         if name in seen:
             return [
-                Problem(line, "subject", f"{seed['key']} / {seed['subject']} was given before, by seed {seen[name]}.")
+                Problem(
+                    line,
+                    "subject",
+                    f"{seed['key']} / {seed['subject']} was given before, by seed {seen[name]}.",
+                )
             ]
         seen[name] = line
     return []

@@ -39,7 +39,9 @@ def submit_job(
     try:
         compile_pack(spec)
     except PackError as error:
-        raise Refused(f"The pack {pack.name} cannot run as it is configured: {error}.", field="pack") from None
+        raise Refused(
+            f"The pack {pack.name} cannot run as it is configured: {error}.", field="pack"
+        ) from None
     problems = check_seeds(spec, seeds)
     if problems:
         raise SeedsRefused(problems)

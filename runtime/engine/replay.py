@@ -13,7 +13,7 @@ from runtime.engine.closing import Stop
 from runtime.engine.core import Commit, Core
 from runtime.engine.eligible import Run
 from runtime.engine.inputs import Effect, Failure, InboxRow, Malformed, Proposal, Seed
-from runtime.engine.log import GENESIS, OUTCOMES, chain
+from runtime.engine.log import GENESIS, OUTCOMES, Entry, chain
 from runtime.engine.spec import PackSpec
 from runtime.engine.state import Candidate
 from runtime.engine.values import THOUSAND, canonical, parse
@@ -55,10 +55,14 @@ def replay(pack: PackSpec, cycles: Iterable[RecordedCycle]) -> Core:
         commit = replay_cycle(core, cycle, facts)
         if commit.number != cycle.number or commit.first_seq != cycle.first_seq or commit.digest != cycle.digest:
             raise ReplayError(_difference(commit, cycle))
-        for at, entry in enumerate(commit.entries, commit.first_seq):
-            if entry.now == "fact":
-                facts[at] = (entry.key, entry.subject)
+        _note_facts(facts, commit.entries, commit.first_seq)
     return core
+
+
+def _note_facts(facts: dict[int, tuple[str, str]], entries: list[Entry], first_seq: int) -> None:
+    for at, entry in enumerate(entries, first_seq):
+        if entry.now == "fact":
+            facts[at] = (entry.key, entry.subject)
 
 
 def _difference(commit: Commit, cycle: RecordedCycle) -> str:
@@ -72,12 +76,16 @@ def _difference(commit: Commit, cycle: RecordedCycle) -> str:
     )
 
 
-def replay_cycle(core: Core, cycle: RecordedCycle, facts: Mapping[int, tuple[str, str]]) -> Commit:
-    """Merges one recorded cycle again. `facts` names the slot of each entry since which a fact stood."""
+def replay_cycle(core: Core, cycle: RecordedCycle, facts: dict[int, tuple[str, str]]) -> Commit:
+    """Merges one recorded cycle again. `facts` names the slot of each entry since which a fact stood.
+
+    What came from outside stands at once, so the runs of the same cycle may rest on it: it is added to `facts`.
+    """
     bodies = [parse(body) for body in cycle.bodies]
     if not all(isinstance(body, dict) and "kind" in body for body in bodies):
         raise ReplayError(f"cycle {cycle.number} holds an entry that is no entry")
     runs = core.begin(_outside_rows(bodies))
+    _note_facts(facts, core.ledger.log.entries, cycle.first_seq)
     recorded = _Recorded(core, bodies, facts)
     effects = [recorded.effect(run) for run in runs]
     return core.finish(effects, stop=_outside_stop(bodies))

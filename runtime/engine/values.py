@@ -8,6 +8,7 @@ refused here and nowhere else.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import orjson
@@ -25,6 +26,7 @@ _CANONICAL = (
     | orjson.OPT_PASSTHROUGH_DATETIME
     | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
+_QUOTED = re.compile(r'["\\]')
 _INT_FLOOR, _INT_CEILING = -(2**63), 2**64
 
 
@@ -38,6 +40,10 @@ def canonical(value: Any, limit: int = MAX_VALUE_BYTES) -> bytes:
     Raises BoundsError if it is not JSON, deeper than 24, wider than 10,000 nodes or longer than `limit` bytes.
     """
     kind = type(value)
+    if kind is int and _INT_FLOOR <= value < _INT_CEILING:
+        return b"%d" % value
+    if kind is str and len(value) < 100 and value.isascii() and value.isprintable() and not _QUOTED.search(value):
+        return f'"{value}"'.encode()
     if kind is float or kind is dict or kind is list or kind is tuple or kind is int:
         value = _clean(value, MAX_DEPTH, [MAX_NODES])
     try:
@@ -46,7 +52,7 @@ def canonical(value: Any, limit: int = MAX_VALUE_BYTES) -> bytes:
         raise BoundsError(_plainly(error, value)) from None
     if len(raw) > limit:
         raise BoundsError(f"is {len(raw):,} bytes of JSON; the limit is {limit:,}")
-    return raw
+    return bytes(memoryview(raw))  # see log.py: a copy is cheaper than a shrunk buffer
 
 
 def _plainly(error: Exception, value: Any) -> str:

@@ -153,6 +153,12 @@ RULES: list[tuple[dict[str, Any], str, str]] = [
         "expression",
         "looks up 'plans'",
     ),
+    (
+        {"expression": 'fact("plan", subject) == 1'},
+        "expression",
+        "Only a constraint or an invariant can look",
+    ),
+    ({"kind": "discount", "params": {}, "expression": "true"}, "expression", "takes no expression"),
     ({"expression": "x" * 3000}, "expression", "2,048"),
     ({"message": "x" * 501}, "message", "limit is 500"),
 ]

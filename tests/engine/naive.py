@@ -194,7 +194,8 @@ class Naive:
         """What a person saw when deciding: the set of the sides' values, and what a hold asks (D3.4)."""
         found = self.stands(slot)
         asked = text(found.value) if found.status in ("held", "refused") else ""
-        return json.dumps([sorted(self.sides(slot)), asked])
+        decided = self.decisions.get(slot)
+        return json.dumps([sorted(self.sides(slot)), asked, decided and decided.statement()[:2]])
 
     def resolution_rules(self, key: str) -> list[RuleSpec]:
         """The rules asked about a conflict on `key`, in the order they are asked."""
@@ -276,7 +277,11 @@ class Naive:
         return all(shaky(said) for said in found.sides[found.side].values())
 
     def ungrounded(self) -> set[Slot]:
-        """Facts on a loop of the pack's graph that no path of premises ties to the ground."""
+        """Facts on a loop of the pack's graph that only hold each other up.
+
+        A premise that has fallen holds nothing up, but neither is it part of a circle: a voice that cannot run leaves
+        what it said provisional, which is told by the mark and not by withdrawing it.
+        """
         loop = self.loop_keys()
         facts = {slot: found for slot, found in self.everything().items() if found.status == "fact"}
         on_loop = {slot for slot in facts if slot[0] in loop}
@@ -297,7 +302,8 @@ class Naive:
             else list(found.sides[found.side].values())
         )
         return any(
-            not said.premises or any(s[0] not in loop or s in grounded for s, _ in said.premises)
+            not said.premises
+            or any(s[0] not in loop or s in grounded or not (s in facts and facts[s].is_fact(v)) for s, v in said.premises)
             for said in rests_on
         )
 

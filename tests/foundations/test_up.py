@@ -29,7 +29,9 @@ def free_port() -> int:
 
 
 def environment(home: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CONVERGE_")}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("CONVERGE_", "DJANGO_"))
+    }
     return kept | {"CONVERGE_HOME": str(home), "PYTHONUNBUFFERED": "1"}
 
 

@@ -33,7 +33,7 @@ def _read_right(source: Mapping[str, Any], family: Family) -> dict[str, float]:
     """The share of right claims for each truth; under "" for any truth, in the open family."""
     if not family.labels:
         return {"": source.get("open", 0.0)}
-    return {label: row[label] for label, row in source["says"][family.name].items()}
+    return {label: row[label] for label, row in source.get("says", {}).get(family.name, {}).items()}
 
 
 def _compare(

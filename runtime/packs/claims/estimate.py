@@ -6,9 +6,9 @@ Where labels recur, it is a table of what the source says under each truth, shru
 the errors usual among all (`confusion`; a hierarchy as in Kim and Ghahramani, "Bayesian classifier combination",
 2012). Where every slot has candidates of its own, it is one shrunk reliability, with wrong claims agreeing as
 often as they are found to (Dong et al. 2009) and, among numbers, near misses likelier than far ones. How strongly
-to shrink is learned too (`shrink`). Sources that echo each other share one voice (`echoes`). A confidence counts
-by its rank among those the same source gave, and as much as higher ranks have gone with right claims: forged
-certainty carries nothing.
+to shrink is learned too (`shrink`). Sources that echo each other share one voice (`echoes`), and where all err
+together on the same slots, probabilities are drawn in (`dependence`). A confidence counts by its rank among those
+the same source gave, and as much as higher ranks have gone with right claims: forged certainty carries nothing.
 
 The turns end. Figures are rounded to thousandths; a fact keeps its earlier figures unless one of them moves by
 more than a band, and the band widens with the rounds until at LAST_ROUND nothing moves. `estimate_trust` waits

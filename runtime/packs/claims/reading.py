@@ -24,7 +24,7 @@ OVERSHOOT = 0.01  # detectors' scores overshoot 0..1 by rounding of their own
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a line (in JSON: an item) cannot be read. `line` counts from 1; 0 is the whole input."""
+    """Why a line (in JSON: an item) cannot be read: a sentence. `line` counts from 1; 0 is the whole input."""
 
     line: int
     field: str
@@ -32,8 +32,7 @@ class Problem:
     unit: str = "line"
 
     def __str__(self) -> str:
-        where = f"{self.unit} {self.line}" if self.line else "input"
-        return f"{where}, {self.field}: {self.message}" if self.field else f"{where}: {self.message}"
+        return f"{self.unit} {self.line}: {self.message}" if self.line else self.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +78,21 @@ def _read(rows: Iterator[tuple[int, Row]], unit: str) -> Reading:
             try:
                 claims.append(_read_row(line, row))
             except _Unreadable as error:
-                problems.append(Problem(line, error.field, error.message, unit))
+                problems.append(_tell(error, line, unit))
             if len(problems) >= MAX_PROBLEMS:
-                message = f"{MAX_PROBLEMS} {unit}s cannot be read; what follows line {line} was not looked at"
+                message = f"has {MAX_PROBLEMS} unreadable {unit}s up to {line}; the rest was not looked at"
                 raise _Unreadable("", message)
         if not claims and not problems:
             raise _Unreadable("", f"holds no claims; it needs at least one {unit} beside the field names")
     except _Unreadable as error:
-        problems.append(Problem(error.line, error.field, error.message, unit))
+        problems.append(_tell(error, error.line, unit))
     words = newest_words(claims)
     return Reading(words, tuple(problems), len(claims) - len(words))
+
+
+def _tell(error: _Unreadable, line: int, unit: str) -> Problem:
+    what = error.field or (unit if line else "input")
+    return Problem(line, error.field, f"The {what} {error.message}.", unit)
 
 
 def _csv_rows(text: str) -> Iterator[tuple[int, Row]]:
@@ -125,10 +129,10 @@ def _read_header(cells: list[str]) -> list[str]:
     header = [name.lower() if name.lower() in KNOWN else name for name in names]
     missing = [name for name in COLUMNS if name not in header]
     if missing:
-        raise _Unreadable(missing[0], f"the header lacks {', '.join(missing)}; it has {', '.join(names)}", 1)
+        raise _Unreadable(missing[0], f"is not in the header, which names {', '.join(names)}; add {', '.join(missing)}", 1)
     twice = [name for index, name in enumerate(header) if name in header[:index]]
     if twice:
-        raise _Unreadable(twice[0], f"the header has {twice[0]!r} twice; rename one", 1)
+        raise _Unreadable(twice[0], "is twice in the header; rename one", 1)
     return header
 
 
@@ -158,7 +162,7 @@ def _read_row(line: int, row: Row) -> Claim:
     observed = _read_observed(row.get("observed_at"))
     evidence = _read_evidence(row)
     if len(claim_subject(source, object_, attribute)) > MAX_SUBJECT:
-        message = f"source, object and attribute together take more than {MAX_SUBJECT} characters; shorten one"
+        message = f"is too long with its object and attribute: the limit for all is {MAX_SUBJECT}; shorten one"
         raise _Unreadable("source", message)
     return Claim(
         source, object_, attribute, label, observed, _read_confidence(row.get("confidence")), evidence, value, line

@@ -43,12 +43,14 @@ def fit_trust(table: Table, truths: Sequence[Truths]) -> Trust:
         {"reliability": to_share(rate), "judged": round(sum(count))}
         for rate, count in zip(_fit_rates(tally.claims), tally.claims, strict=True)
     ]
-    if any(slot.family == OPEN for slot in table.slots):
-        for source, rate in zip(sources, _fit_rates(tally.open), strict=True):
-            source["open"] = to_share(rate)
-    for family, counts in zip(table.families[1:], tally.said[1:], strict=True):
-        for source, matrix in zip(sources, fit_confusions(counts, len(family.labels)), strict=True):
-            source.setdefault("says", {})[family.name] = _name_shares(family, matrix)
+    speakers = sorted(tally.open)
+    for index, rate in zip(speakers, _fit_rates([tally.open[index] for index in speakers]), strict=True):
+        sources[index]["open"] = to_share(rate)
+    for family, said in zip(table.families[1:], tally.said[1:], strict=True):
+        speakers = sorted(said)
+        matrices = fit_confusions([said[index] for index in speakers], len(family.labels))
+        for index, matrix in zip(speakers, matrices, strict=True):
+            sources[index].setdefault("says", {})[family.name] = _name_shares(family, matrix)
     for index, slope in _fit_slopes(tally.ranks).items():
         sources[index]["confidence"] = round(slope, 3)
     for group in table.echoes:
@@ -72,14 +74,10 @@ class _Tally:
     """Expected counts: what the sources said where this or that is believed to be true. [right, wrong] pairs."""
 
     def __init__(self, table: Table) -> None:
-        many = range(len(table.sources))
-        self._families = table.families
         self._places = [{label: place for place, label in enumerate(f.labels)} for f in table.families]
-        self.claims = [[0.0, 0.0] for _ in many]
-        self.open = [[0.0, 0.0] for _ in many]
-        self.said: list[list[Matrix]] = [
-            [[[0.0] * len(family.labels) for _ in family.labels] for _ in many] for family in table.families
-        ]
+        self.claims = [[0.0, 0.0] for _ in table.sources]
+        self.open: dict[int, list[float]] = {}
+        self.said: list[dict[int, Matrix]] = [{} for _ in table.families]
         self.shares = [[1.0] * len(family.labels) for family in table.families]
         self.ranks: dict[tuple[int, str], list[list[float]]] = {}
         self._misses, self._same_misses = 0.0, 0.0
@@ -89,10 +87,9 @@ class _Tally:
         right = [chance.get(label, 0.0) for label in slot.labels]
         for voice in slot.voices:
             p = right[voice.label]
-            counted = (self.claims, self.open) if slot.family == OPEN else (self.claims,)
-            for counts in counted:
-                counts[voice.source][0] += p
-                counts[voice.source][1] += 1 - p
+            _count(self.claims[voice.source], p)
+            if slot.family == OPEN:
+                _count(self.open.setdefault(voice.source, [0.0, 0.0]), p)
             if voice.rank:
                 label = "" if slot.family == OPEN else slot.labels[voice.label]
                 rows = self.ranks.setdefault((voice.source, label), _no_ranks())
@@ -105,6 +102,9 @@ class _Tally:
 
     def _add_answers(self, slot: Slot, truths: Truths) -> None:
         places, said, shares = self._places[slot.family], self.said[slot.family], self.shares[slot.family]
+        for voice in slot.voices:
+            if voice.source not in said:
+                said[voice.source] = [[0.0] * len(shares) for _ in shares]
         answers = [(said[voice.source], slot.places[voice.label]) for voice in slot.voices]
         for label, p in truths:
             truth = places.get(label)
@@ -126,6 +126,11 @@ class _Tally:
     def find_coincidence(self) -> float:
         """Chance that two wrong claims agree; taken for a half where there are hardly any."""
         return min(max((self._same_misses + 2) / (self._misses + 4), 0.02), 1.0)
+
+
+def _count(counts: list[float], right: float) -> None:
+    counts[0] += right
+    counts[1] += 1 - right
 
 
 def _find_shares(table: Table, tally: _Tally) -> dict[str, dict[str, float]]:

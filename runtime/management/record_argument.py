@@ -1,0 +1,49 @@
+"""`JOB|FILE`: a job's number, or the path of a bundle; and what every command on a record says when it cannot begin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.core.management.base import CommandError
+from django.db import DatabaseError
+
+from runtime.bundle import BundleError, Record, read_bundle
+from runtime.models import Job
+
+NOTHING_HOLDS, NO_INPUT, NO_DATABASE = 1, 2, 3
+
+
+def find_job(text: str) -> Job:
+    """The job of that number. Raises CommandError (exit status 2) if there is none."""
+    job = Job.objects.select_related("pack", "submitter").filter(pk=int(text)).first() if is_number(text) else None
+    if job is None:
+        raise CommandError(f"There is no job {text!r}; give its number.", returncode=NO_INPUT)
+    return job
+
+
+def is_number(text: str) -> bool:
+    """Whether the argument names a job: a file of such a name is reached as ./12."""
+    return text.isascii() and text.isdecimal() and len(text) <= 18
+
+
+def read_file(text: str) -> Record:
+    """The record in the bundle at the path `text`. Raises CommandError (exit status 2)."""
+    try:
+        return read_bundle(Path(text).read_bytes(), text)
+    except OSError as error:
+        raise CommandError(f"{text} is no job and cannot be read: {error.strerror}.", returncode=NO_INPUT) from None
+    except BundleError as error:
+        raise CommandError(f"{error}.", returncode=NO_INPUT) from None
+
+
+@contextmanager
+def database_errors_told() -> Iterator[None]:
+    """A database that is out or has no tables yet is a sentence, not a traceback (exit status 3)."""
+    try:
+        yield
+    except DatabaseError as error:
+        first = str(error).strip().split("\n")[0]
+        hint = "`make run` prepares it, so does `manage.py migrate`."
+        raise CommandError(f"The database cannot be used: {first}. {hint}", returncode=NO_DATABASE) from error
