@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from runtime.engine.values import BoundsError, load_json
 from runtime.packs.claims.claim import Claim, claim_subject, newest_words, read_instant, to_label
 
 COLUMNS = ("source", "object", "attribute", "value")
@@ -19,6 +20,7 @@ MAX_SUBJECT = 500
 MAX_VALUE = 2_000
 MAX_EVIDENCE = 2_000
 MAX_PROBLEMS = 50
+MAX_BYTES = 64 * 1024 * 1024
 OVERSHOOT = 0.01  # detectors' scores overshoot 0..1 by rounding of their own
 
 
@@ -140,18 +142,14 @@ def _json_rows(text: str) -> Iterator[tuple[int, Row]]:
     if not text.strip():
         raise _Unreadable("", "is empty; it needs a JSON list of objects, one for each claim")
     try:
-        rows = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise _Unreadable("", f"is not JSON: {error}") from None
+        rows = load_json(text, MAX_BYTES)
+    except BoundsError as error:
+        raise _Unreadable("", str(error)) from None
     if not isinstance(rows, list):
         raise _Unreadable("", "is not a JSON list; put the claims in [ ]")
     for place, row in enumerate(rows, 1):
         wrong = _Unreadable("", f"is not an object with the fields {', '.join(COLUMNS)}")
         yield place, row if isinstance(row, dict) else wrong
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def _read_row(line: int, row: Row) -> Claim:
@@ -179,7 +177,7 @@ def _read_name(row: Mapping[str, Any], name: str) -> str:
     if len(text) > MAX_NAME:
         raise _Unreadable(name, f"has {len(text):,} characters; the limit is {MAX_NAME}; shorten it")
     if not text.isprintable():
-        raise _Unreadable(name, f"{text!r} holds a character that cannot be printed; remove it")
+        raise _Unreadable(name, f"is {text!r} and holds a character that cannot be printed; remove it")
     return text
 
 
@@ -190,7 +188,13 @@ def _read_value(raw: Any) -> tuple[Any, str]:
     label = to_label(value)
     if len(label) > MAX_VALUE:
         raise _Unreadable("value", f"has {len(label):,} characters; the limit is {MAX_VALUE:,}; shorten it")
+    if "\0" in label or not label.isprintable() and _has_surrogates(label):
+        raise _Unreadable("value", "holds a character that cannot be stored; remove it")
     return value, label
+
+
+def _has_surrogates(text: str) -> bool:
+    return any("\ud800" <= mark <= "\udfff" for mark in text)
 
 
 def _read_observed(raw: Any) -> str:
@@ -198,7 +202,7 @@ def _read_observed(raw: Any) -> str:
     try:
         read_instant(text)
     except (ValueError, OverflowError):
-        message = f"{text[:40]!r} is no ISO 8601 time; write 2024-04-22 or 2024-04-22T20:26:29Z, or leave it empty"
+        message = f"is {text[:40]!r}, no ISO 8601 time; write 2024-04-22 or 2024-04-22T20:26:29Z, or leave it empty"
         raise _Unreadable("observed_at", message) from None
     return text
 
