@@ -82,6 +82,11 @@ def due_jobs(limit: int = 1000) -> list[int]:
         return [int(row[0]) for row in cursor.fetchall()]
 
 
+def hand_over(job_id: int, epoch: int) -> None:
+    """Gives a running job up between two cycles, for another runtime to go on with: this worker was asked to stop."""
+    Job.objects.filter(pk=job_id, epoch=epoch, status="running").update(status="queued", lease_until=None)
+
+
 @contextmanager
 def kept_lease(job_id: int, epoch: int) -> Iterator[threading.Event]:
     """Renews the lease from a thread of its own while agents run; the event is set if the job is lost."""

@@ -20,8 +20,9 @@ from runtime.agents import functions_for, run_all
 from runtime.engine import Core, InboxRow, PackError, Seed, Stop
 from runtime.engine.replay import ReplayError
 from runtime.events import publish_job_event
-from runtime.lease import Fenced, claim_job, kept_lease
+from runtime.lease import Fenced, claim_job, hand_over, kept_lease
 from runtime.models import Job, JobStatus
+from runtime.queue import enqueue_job, stop_requested
 from runtime.recording import Tenure, append_cycle
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,8 @@ def run_job(job_id: int) -> str:
             return status
         try:
             status = _run_claimed(int(job_id), epoch)
+            if stop_requested():
+                return status
         except Fenced as fenced:
             log.warning("%s; another runtime goes on with it", fenced)
             return ""
@@ -88,6 +91,10 @@ def drive(
         publish_job_event(job.pk, commit.first_seq, core.last_seq)
         if commit.stop is not None:
             return commit.stop.reason
+        if stop_requested():
+            hand_over(job.pk, tenure.epoch)
+            enqueue_job(job.pk)
+            return str(JobStatus.QUEUED)
 
 
 def _out_of_time(core: Core, tenure: Tenure) -> Stop | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from runtime.actions.permissions import ROLES
 from runtime.actions.refusals import Refused
+from runtime.agents.errors import describe_expression_error
 from runtime.engine import ExpressionError, PackSpec, RuleSpec, compile_expression
 from runtime.engine.compiled import expression_names
 from runtime.engine.spec import RULE_KINDS
@@ -94,9 +95,8 @@ def _check_expression(rule: RuleSpec, pack: PackSpec) -> None:
     try:
         compiled = compile_expression(rule.expression, expression_names(rule.kind))
     except ExpressionError as error:
-        raise Refused(
-            f"This is no CEL: {error}{_place(rule.expression, error.position)}", field="expression"
-        ) from None
+        fault = describe_expression_error(rule.expression, error)
+        raise Refused(f"This is no CEL: {fault}.", field="expression") from None
     if rule.kind == "discount":
         raise Refused("A discount always applies; it takes no expression.", field="expression")
     if compiled.keys and rule.kind not in LOOKING_UP:
@@ -115,13 +115,6 @@ def _check_expression(rule: RuleSpec, pack: PackSpec) -> None:
 
 def _listed(kind: str) -> str:
     return ", ".join(expression_names(kind))
-
-
-def _place(text: str, position: int | None) -> str:
-    if position is None:
-        return "."
-    here = text[position : position + 20]
-    return f", at character {position + 1}" + (f", before `{here}`." if here else ", at the end.")
 
 
 def _share(value: Any, _: PackSpec) -> str:

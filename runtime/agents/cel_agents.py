@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from runtime.agents.errors import DeclarationError
+from runtime.agents.errors import DeclarationError, describe_expression_error
 from runtime.agents.functions import Function
 from runtime.engine import Fact, Proposal, View
 from runtime.engine.expr import Expression, ExpressionError, compile_expression
@@ -80,8 +80,9 @@ def _compile(text: str, where: str) -> Expression:
     try:
         return compile_expression(text, VARIABLES)
     except ExpressionError as error:
-        at = "" if error.position is None else f" (at character {error.position + 1})"
-        raise DeclarationError(f"The {where} is no CEL expression: {error}{at}.") from None
+        raise DeclarationError(
+            f"The {where} is no CEL expression: {describe_expression_error(text, error)}."
+        ) from None
 
 
 def _lookups(view: View) -> dict[str, Callable[..., Any]]:

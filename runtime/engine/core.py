@@ -244,7 +244,7 @@ class Core:
             self.ledger.loop_loosened = False
             loose = unfounded(self.ledger)
             for cand in loose:
-                withdraw(self.ledger, cand, "nothing but a circle of facts held it up")
+                withdraw(self.ledger, cand, "nothing but a circle of facts held it up", unfounded=True)
             self._flush()
 
     def fact(self, key: str, subject: str) -> Fact | None:

@@ -22,6 +22,7 @@ def flush(ledger: Ledger) -> list[tuple[Slot, Shown, Shown]]:
         after = (slot.status, slot.raw, slot.strength)
         if after != before:
             changed.append((slot, before, after))
+            ledger.loop_loosened |= plan.on_loop
             _count(ledger, ledger.keys[slot.key], slot, before, after)
             if before[1] != after[1]:
                 _shake_premises(ledger, slot, before[1], after[1])

@@ -125,7 +125,8 @@ def write_with_change(
     """Writes an entry down with what the slot shows after it, and a second one if another value rose by it."""
     log = ledger.log
     after = (slot.status, slot.raw, slot.strength)
-    rises = after[0] == FACT and after[1] != before[1] and after[1] != raw
+    # A proposal's entry tells its own value; if another stands, or stands stronger or weaker by it, that is told apart.
+    rises = after != before and after[0] == FACT and after[1] != (before[1] if raw is None else raw)
     if after != before and not rises:
         _tell_change(fields, after, raw, conf)
         slot.seq, slot.cycle = log.seq, ledger.cycle
@@ -187,8 +188,11 @@ def write_rejected(ledger: Ledger, voice: Voice, said: Rejected) -> None:
     voice.refused.append((said.key, said.subject, said.reason))
 
 
-def withdraw(ledger: Ledger, cand: Candidate, reason: str) -> None:
-    """Takes back what a voice said about a slot, and writes down what stands there now."""
+def withdraw(ledger: Ledger, cand: Candidate, reason: str, unfounded: bool = False) -> None:
+    """Takes back what a voice said about a slot, and writes down what stands there now.
+
+    `unfounded` tells that the engine took it back, not the voice.
+    """
     slot, voice = cand.slot, cand.voice
     plan = ledger.plan.keys[slot.key]
     before = slot.shown()
@@ -204,6 +208,8 @@ def withdraw(ledger: Ledger, cand: Candidate, reason: str) -> None:
     }
     if voice.item is not None:
         fields["item"] = voice.item
+    if unfounded:
+        fields["unfounded"] = True
     write_with_change(ledger, slot, before, fields, None, None, standing)
 
 

@@ -169,11 +169,14 @@ class _Ground:
         return any(self._rests(c.premises) for c in slot.cands if ruled or c.raw == slot.raw)
 
     def _rests(self, premises: Premises) -> bool:
-        named = [s for s, _ in premises.pairs]
-        if any(s.key not in self.loops or s in self.grounded for s in named):
+        # A premise that has fallen makes its fact provisional, not unfounded: it holds nobody up in a circle.
+        if any(s.key not in self.loops or s in self.grounded or s.raw != raw for s, raw in premises.pairs):
             return True
+        named = bool(premises.pairs)
         if premises.block is None:
             return not named
+        if premises.block.fallen:
+            return True
         outside, inside = self._content(premises.block)
         return outside or any(s in self.grounded for s in inside) or not (named or inside)
 

@@ -154,7 +154,7 @@ class _Recorded:
                 self.rebased[agent, row["item"], row["key"], row["subject"]] = row["because"]
         elif kind in OUTCOMES:
             self.said.setdefault((agent, item), []).append(body)
-        elif kind == "withdrawn":
+        elif kind == "withdrawn" and not body.get("unfounded"):
             self.withdrawn.add((agent, item, body["key"], body["subject"]))
 
     def effect(self, run: Run) -> Effect:

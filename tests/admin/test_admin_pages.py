@@ -158,7 +158,7 @@ def test_saving_a_form_unchanged_changes_nothing(browser: Client, growth: Pack) 
         ({"params": '{"margin": 0.1, "margin": 0.2}'}, "params", "twice"),
         ({"params": "[1]"}, "params", "JSON object"),
         ({"keys": "outlooks"}, "keys", "has company"),
-        ({"expression": "sides.size() <"}, "expression", "at character"),
+        ({"expression": "sides.size() <"}, "expression", "line 1, column"),
         ({"expression": "side == 1"}, "expression", "at character 1, before"),
         ({"kind": "constraint", "params": "{}"}, "expression", "Say in CEL"),
     ],

@@ -142,7 +142,7 @@ RULES: list[tuple[dict[str, Any], str, str]] = [
     ({"kind": "invariant", "params": {"tier": 9}, "expression": "true"}, "params", "tiers 1 to 3"),
     ({"kind": "discount", "params": {"incomplete": 2}}, "params", "0 to 1"),
     ({"kind": "constraint", "params": {}}, "expression", "Say in CEL"),
-    ({"expression": "sides.size() <"}, "expression", "at character"),
+    ({"expression": "sides.size() <"}, "expression", "This is no CEL: line 1, column 1"),
     (
         {"expression": "side.size() < 3"},
         "expression",

@@ -71,7 +71,7 @@ REFUSED: dict[str, tuple[Callable[[Pack], Any], list[str]]] = {
     "unknown option": (lambda p: p.agent(reeds=["pet"], writes=["choice"])(whole), ["reeds"]),
     "CEL that cannot be read": (
         lambda p: p.cel("thin", over="pet", writes="choice", when="value.margin <", value="1"),
-        ["when of CEL agent 'thin'", "character"],
+        ["when of CEL agent 'thin'", "line 1, column"],
     ),
     "CEL with an unknown name": (
         lambda p: p.cel("thin", over="pet", writes="choice", when="valu > 1", value="1"),
