@@ -110,14 +110,18 @@ def _summary(job: Job) -> dict[str, Any]:
 
 def _job_cycles(job: Job) -> Iterator[RecordCycle]:
     for row, lines in _job_rows(job):
-        yield RecordCycle(row["number"], row["first_seq"], row["last_seq"], row["digest"], row["epoch"], lines)
+        yield RecordCycle(
+            row["number"], row["first_seq"], row["last_seq"], row["digest"], row["epoch"], lines
+        )
 
 
 def _job_rows(job: Job) -> Iterator[tuple[dict[str, Any], list[Line]]]:
     """Cycle rows, each with its lines. A line goes with the cycle its row names, whatever its number."""
     lines = _job_lines(job)
     waiting = next(lines, None)
-    rows = Cycle.objects.filter(job_id=job.pk, number__lte=job.cycle).order_by("number").values(*_CYCLE_FIELDS)
+    rows = (
+        Cycle.objects.filter(job_id=job.pk, number__lte=job.cycle).order_by("number").values(*_CYCLE_FIELDS)
+    )
     for row in list(rows):
         own: list[Line] = []
         while waiting is not None and waiting[0] <= row["number"]:
@@ -136,7 +140,12 @@ def _job_lines(job: Job) -> Iterator[tuple[int, Line]]:
 
 def write_bundle(job: Job) -> Iterator[str]:
     """The bundle of a job as pieces of text, a cycle each. A job that is still running is written as it stands."""
-    head = {"format": FORMAT, "job": _summary(job), "pack": job.frozen_spec(), "seeds": orjson.loads(job.seeds)}
+    head = {
+        "format": FORMAT,
+        "job": _summary(job),
+        "pack": job.frozen_spec(),
+        "seeds": orjson.loads(job.seeds),
+    }
     yield "{" + ",\n".join(f'"{name}":{_text(part)}' for name, part in head.items()) + ',\n"cycles":['
     for at, (row, lines) in enumerate(_job_rows(job)):
         own = _text({**row, "started_at": row["started_at"].isoformat()})
@@ -178,6 +187,10 @@ def _file_cycles(rows: list[dict[str, Any]]) -> Iterator[RecordCycle]:
         numbers = [row[field] for field in ("number", "first_seq", "last_seq", "epoch")]
         if not all(type(number) is int for number in numbers) or not isinstance(row["digest"], str):
             raise TypeError(f"cycle {row['number']} has numbers that are none")
-        lines = [Line(at, orjson.dumps(entry, option=_SORTED)) for at, entry in enumerate(row["entries"], seq + 1)]
+        lines = [
+            Line(at, orjson.dumps(entry, option=_SORTED)) for at, entry in enumerate(row["entries"], seq + 1)
+        ]
         seq += len(lines)
-        yield RecordCycle(row["number"], row["first_seq"], row["last_seq"], row["digest"], row["epoch"], lines)
+        yield RecordCycle(
+            row["number"], row["first_seq"], row["last_seq"], row["digest"], row["epoch"], lines
+        )

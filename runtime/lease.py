@@ -62,7 +62,7 @@ def renew_lease(job_id: int, epoch: int) -> bool:
             f"UPDATE runtime_job SET lease_until = {clock_sql()} + %s WHERE id = %s AND epoch = %s",
             [LEASE_SECONDS, job_id, epoch],
         )
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)
 
 
 def due_jobs(limit: int = 1000) -> list[int]:

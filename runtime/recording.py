@@ -77,7 +77,18 @@ def append_cycle(tenure: Tenure, core: Core, commit: Commit, started: dt.datetim
             cursor.executemany(
                 _INSERT_ENTRY,
                 [
-                    (tenure.job_id, seq, commit.number, e.kind, e.agent, e.item, e.key, e.subject, e.now, e.body.decode())
+                    (
+                        tenure.job_id,
+                        seq,
+                        commit.number,
+                        e.kind,
+                        e.agent,
+                        e.item,
+                        e.key,
+                        e.subject,
+                        e.now,
+                        e.body.decode(),
+                    )
                     for seq, e in enumerate(commit.entries, commit.first_seq)
                 ],
             )
@@ -177,9 +188,9 @@ def _project_questions(
     new: list[Conflict] = []
     changed: list[Conflict] = []
     for name, body in questions.items():
-        row = known.get(name)
+        found = known.get(name)
         if body["action"] in ("opened", "changed", "asked"):
-            row = row or Conflict(
+            row = found or Conflict(
                 job_id=tenure.job_id,
                 kind=name[0],
                 key=name[1],
@@ -189,16 +200,31 @@ def _project_questions(
                 blocks=_count_blocked(tenure, core, name[1]),
             )
             row.version, row.sides, row.trace = body["version"], body.get("sides", []), body.get("trace", [])
-            row.awaiting, row.need, row.rule = body.get("awaiting", ""), body.get("need", 1), body.get("rule", "")
+            row.awaiting, row.need, row.rule = (
+                body.get("awaiting", ""),
+                body.get("need", 1),
+                body.get("rule", ""),
+            )
             (new if row.pk is None else changed).append(row)
-        elif row is not None and not body.get("open"):
-            row.status, row.closed_cycle, row.closed_at = "closed", commit.number, now
-            row.outcome = body.get("how") or body["action"]
-            changed.append(row)
+        elif found is not None and not body.get("open"):
+            found.status, found.closed_cycle, found.closed_at = "closed", commit.number, now
+            found.outcome = body.get("how") or body["action"]
+            changed.append(found)
     Conflict.objects.bulk_create(new)
     Conflict.objects.bulk_update(
         changed,
-        ["version", "sides", "trace", "awaiting", "need", "rule", "status", "closed_cycle", "closed_at", "outcome"],
+        [
+            "version",
+            "sides",
+            "trace",
+            "awaiting",
+            "need",
+            "rule",
+            "status",
+            "closed_cycle",
+            "closed_at",
+            "outcome",
+        ],
         batch_size=100,
     )
 

@@ -51,15 +51,21 @@ def _chained(cycles: Iterable[RecordCycle]) -> Iterator[RecordCycle]:
             raise RecordBroken(f"cycle {number} says it begins with entry {cycle.first_seq}; {seq} is next")
         for at, line in enumerate(cycle.lines, seq):
             if line.seq != at:
-                raise RecordBroken(f"cycle {number}: entry {at} is missing, entry {line.seq} comes in its place")
+                raise RecordBroken(
+                    f"cycle {number}: entry {at} is missing, entry {line.seq} comes in its place"
+                )
         if cycle.last_seq != seq + len(cycle.lines) - 1:
             last = seq + len(cycle.lines) - 1
             raise RecordBroken(f"cycle {number} says it ends with entry {cycle.last_seq}; its last is {last}")
         if cycle.epoch < epoch:
-            raise RecordBroken(f"cycle {number} was written under epoch {cycle.epoch}, after one of epoch {epoch}")
+            raise RecordBroken(
+                f"cycle {number} was written under epoch {cycle.epoch}, after one of epoch {epoch}"
+            )
         found = chain(digest, [line.body for line in cycle.lines])
         if found != cycle.digest:
-            raise RecordBroken(f"cycle {number}: its entries give the digest {found}, recorded is {cycle.digest}")
+            raise RecordBroken(
+                f"cycle {number}: its entries give the digest {found}, recorded is {cycle.digest}"
+            )
         yield cycle
         number, seq, epoch, digest = number + 1, seq + len(cycle.lines), cycle.epoch, found
 
@@ -96,7 +102,9 @@ def replay_record(record: Record) -> Core:
         # Entries that chain, and yet are none that an engine writes.
         raise RecordBroken(f"the entries cannot be merged again: {type(error).__name__}: {error}") from error
     if record.job.get("cycle") and core.digest != record.job.get("digest"):
-        raise RecordBroken(f"merging again ends in the digest {core.digest}, recorded is {record.job.get('digest')}")
+        raise RecordBroken(
+            f"merging again ends in the digest {core.digest}, recorded is {record.job.get('digest')}"
+        )
     return core
 
 
@@ -159,7 +167,9 @@ def _compare_rows(job: Job) -> None:
     for model, column, last in ((Cycle, "number", job.cycle), (Entry, "seq", job.entries)):
         beyond = model._default_manager.filter(job_id=job.pk, **{f"{column}__gt": last}).exists()
         if beyond:
-            raise RecordBroken(f"there is a {model.__name__.lower()} after {last}, the last one the job knows of")
+            raise RecordBroken(
+                f"there is a {model.__name__.lower()} after {last}, the last one the job knows of"
+            )
 
 
 def _compare_columns(job: Job) -> None:
@@ -169,12 +179,16 @@ def _compare_columns(job: Job) -> None:
         data = orjson.loads(body)
         for name, column in zip(_COLUMNS, columns, strict=True):
             if column != (data.get(name) or ""):
-                raise RecordBroken(f"entry {seq}: its column {name} says {column!r}, its body {data.get(name)!r}")
+                raise RecordBroken(
+                    f"entry {seq}: its column {name} says {column!r}, its body {data.get(name)!r}"
+                )
 
 
 def _compare_answers(job: Job, fold: Fold) -> None:
     fields = ("version", "tier", "cycle", "seq", "facts", "gaps", "marks")
-    rows = list(Answer.objects.filter(job_id=job.pk, cycle__lte=job.cycle).order_by("version").values(*fields))
+    rows = list(
+        Answer.objects.filter(job_id=job.pk, cycle__lte=job.cycle).order_by("version").values(*fields)
+    )
     if rows != [{name: answer[name] for name in fields} for answer in fold.answers]:
         raise RecordBroken("the published answers are not those of the journal")
 
@@ -182,7 +196,9 @@ def _compare_answers(job: Job, fold: Fold) -> None:
 def _compare_questions(job: Job, fold: Fold) -> None:
     rows = {(r.kind, r.key, r.subject): r for r in Conflict.objects.filter(job_id=job.pk, status="open")}
     for name in sorted(rows.keys() ^ fold.open.keys()):
-        where = "in the database, not in the journal" if name in rows else "in the journal, not in the database"
+        where = (
+            "in the database, not in the journal" if name in rows else "in the journal, not in the database"
+        )
         raise RecordBroken(f"the {name[0]} on {name[1]} / {name[2]} is open {where}")
     for name, body in fold.open.items():
         row = rows[name]

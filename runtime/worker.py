@@ -36,7 +36,7 @@ def worker_name() -> str:
 
 
 def run_job(job_id: int) -> str:
-    """Runs a job until it stops, if it is due and nobody else has it. Returns its status, "" if there was nothing to do.
+    """Runs a job until it stops, if it is due and nobody else has it. Returns its status, "" for nothing to do.
 
     After parking it looks at the inbox once more: a row that came while it held the lease must not wait.
     """
@@ -69,7 +69,11 @@ def _run_claimed(job_id: int, epoch: int) -> str:
 
 
 def drive(
-    job: Job, core: Core, tenure: Tenure, functions: Mapping[str, Any], lost: Callable[[], bool] = lambda: False
+    job: Job,
+    core: Core,
+    tenure: Tenure,
+    functions: Mapping[str, Any],
+    lost: Callable[[], bool] = lambda: False,
 ) -> str:
     """Runs cycles until the job stops; returns the reason. Raises Fenced if the job was claimed by another."""
     rows: Rows = list(store.seeds_of(job)) if core.cycle == 0 else []
@@ -103,7 +107,9 @@ def _out_of_time(core: Core, tenure: Tenure) -> Stop | None:
     if tenure.ran_seconds <= limit:
         return None
     text = f"the budget of {limit:g} seconds is used up"
-    return Stop("exhausted", [{"what": "budget", "text": text, "budget": "seconds", "limit": limit, "outside": True}])
+    return Stop(
+        "exhausted", [{"what": "budget", "text": text, "budget": "seconds", "limit": limit, "outside": True}]
+    )
 
 
 def _fail(job_id: int, epoch: int, message: str) -> str:

@@ -46,7 +46,7 @@ class ReasonedForm(forms.ModelForm):  # type: ignore[type-arg]
         return {name: self.cleaned_data[name] for name in self.changed_data if name != "why"}
 
 
-class ActingAdmin(ModelAdmin):  # type: ignore[misc]
+class ActingAdmin(ModelAdmin):
     """Saves by `act` only. Everything is for those who may configure."""
 
     compressed_fields = True

@@ -7,7 +7,6 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
-from unfold.decorators import display
 from unfold.widgets import (
     UnfoldAdminExpandableTextareaWidget,
     UnfoldAdminIntegerFieldWidget,
@@ -112,22 +111,22 @@ class PackAdmin(ActingAdmin):
         """Packs are written in code."""
         return False
 
-    @display(description="Title", ordering="title")
+    @admin.display(description="Title", ordering="title")
     def shown_title(self, pack: Pack) -> str:
         """Its title."""
         return pack.title
 
-    @display(description="Tiers")
+    @admin.display(description="Tiers")
     def shown_tiers(self, pack: Pack) -> str:
         """Names of the tiers, from the lowest."""
         return ", ".join(f"{at} {tier['name']}" for at, tier in enumerate(pack.tiers, 1))
 
-    @display(description="Keys")
+    @admin.display(description="Keys")
     def shown_keys(self, pack: Pack) -> str:
         """Names of the keys."""
         return ", ".join(key["name"] for key in pack.keys)
 
-    @display(description="Set here", empty_value="as in code")
+    @admin.display(description="Set here", empty_value="as in code")
     def shown_changes(self, row: Any) -> str | None:
         """What an admin set."""
         return ", ".join(row.changed_fields) or None
@@ -204,12 +203,12 @@ class AgentAdmin(ActingAdmin):
         """Agents are written in code."""
         return False
 
-    @display(description="Reads", empty_value="nothing")
+    @admin.display(description="Reads", empty_value="nothing")
     def shown_reads(self, agent: Agent) -> str | None:
         """The keys it reads."""
         return ", ".join(agent.reads) or None
 
-    @display(description="Writes")
+    @admin.display(description="Writes")
     def shown_writes(self, agent: Agent) -> str:
         """The keys it writes."""
         return ", ".join(agent.writes)
@@ -306,7 +305,7 @@ class RuleAdmin(ActingAdmin):
         """`delete_rule`."""
         delete_rule(request.user, obj.pk, "deleted in the admin")
 
-    @display(description="Keys")
+    @admin.display(description="Keys")
     def shown_keys(self, rule: GovernanceRule) -> str:
         """The keys it is about."""
         return ", ".join(rule.keys)

@@ -10,7 +10,6 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group, User
 from django.http import HttpRequest, HttpResponse
-from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
@@ -30,7 +29,7 @@ from runtime.actions.people import (
 ROLES_HELP = "viewer reads; operator also submits, decides and approves; admin also configures."
 
 
-def _groups_field() -> forms.ModelMultipleChoiceField:
+def _groups_field() -> forms.ModelMultipleChoiceField[Group]:
     return forms.ModelMultipleChoiceField(
         Group.objects.order_by("name"),
         required=False,
@@ -39,13 +38,13 @@ def _groups_field() -> forms.ModelMultipleChoiceField:
     )
 
 
-class PersonForm(ReasonedForm, UserChangeForm):  # type: ignore[misc]
+class PersonForm(ReasonedForm, UserChangeForm):
     """Somebody who is there already."""
 
     groups = _groups_field()
 
 
-class NewPersonForm(ReasonedForm, UserCreationForm):  # type: ignore[misc]
+class NewPersonForm(ReasonedForm, UserCreationForm):
     """Somebody new."""
 
     groups = _groups_field()
@@ -88,7 +87,7 @@ class PersonAdmin(ActingAdmin, UserAdmin):  # type: ignore[misc,type-arg]
         """Django's page, with a form that calls `set_password`."""
         by: Any = request.user
 
-        class Form(AdminPasswordChangeForm):  # type: ignore[misc]
+        class Form(AdminPasswordChangeForm):
             def save(self, commit: bool = True) -> User:
                 usable = self.cleaned_data.get("set_usable_password", True)
                 return set_password(by, self.user, self.cleaned_data["password1"] if usable else None)
@@ -97,7 +96,7 @@ class PersonAdmin(ActingAdmin, UserAdmin):  # type: ignore[misc,type-arg]
         page.change_password_form = Form
         return saying_refusals(request, lambda: UserAdmin.user_change_password(page, request, id, form_url))
 
-    @display(description="Role", empty_value="none")
+    @admin.display(description="Role", empty_value="none")
     def shown_role(self, person: User) -> str | None:
         """The highest role of the person's groups."""
         return role_of(person) or None
@@ -140,7 +139,7 @@ class GroupAdmin(ActingAdmin):
             request, lambda: super(GroupAdmin, self).delete_view(request, object_id, extra_context)
         )
 
-    @display(description="Members", empty_value="nobody")
+    @admin.display(description="Members", empty_value="nobody")
     def shown_members(self, group: Group) -> str | None:
         """Who is in it."""
         return ", ".join(group.user_set.order_by("username").values_list("username", flat=True)) or None

@@ -8,7 +8,6 @@ from typing import Any
 from django.contrib import admin
 from django.urls import reverse
 from django.utils.html import format_html
-from unfold.decorators import display
 
 from converge_site.admin.base import ReadingAdmin
 from converge_site.admin.site import site
@@ -25,7 +24,7 @@ class AuditRecordAdmin(ReadingAdmin):
     fields = ("at", "who_name", "act", "target", "reason", "shown_detail")
     readonly_fields = ("shown_detail",)
 
-    @display(description="Detail")
+    @admin.display(description="Detail")
     def shown_detail(self, record: AuditRecord) -> str:
         """What was changed, from what to what."""
         return _pretty(record.detail)
@@ -74,12 +73,12 @@ class JobAdmin(ReadingAdmin):
     )
     readonly_fields = ("page", "shown_spec")
 
-    @display(description="Page")
+    @admin.display(description="Page")
     def page(self, job: Job) -> str:
         """A link to the job's own page."""
         return format_html('<a href="{}">job {}</a>', reverse("job", args=[job.pk]), job.pk)
 
-    @display(description="Frozen pack")
+    @admin.display(description="Frozen pack")
     def shown_spec(self, job: Job) -> str:
         """The pack as the job froze it."""
         return _pretty(job.frozen_spec())
@@ -97,7 +96,7 @@ class EntryAdmin(ReadingAdmin):
     fields = ("job", "seq", "cycle", "kind", "agent", "item", "key", "subject", "now", "shown_body")
     readonly_fields = ("shown_body",)
 
-    @display(description="Body")
+    @admin.display(description="Body")
     def shown_body(self, entry: Entry) -> str:
         """The entry as it is digested."""
         return _pretty(entry.data)

@@ -41,7 +41,7 @@ class ConvergeAdminSite(UnfoldAdminSite):
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
         """Models by what people come for, not by the app that holds them."""
-        apps = super().get_app_list(request, app_label)
+        apps: list[dict[str, Any]] = super().get_app_list(request, app_label)
         if app_label is not None:
             return apps
         models = {model["object_name"]: model for app in apps for model in app["models"]}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
+from converge_site.fragments.columns import Column, make_columns
 from converge_site.fragments.context import incomplete_words, slot_href
 from converge_site.fragments.gaps import GapLink, link_gaps
 from runtime.models import Answer, Job
@@ -30,19 +32,30 @@ class AnswerFact:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerGroup:
+    """The facts of one key."""
+
+    title: str
+    subject_label: str
+    columns: list[Column]
+    rows: list[AnswerFact]
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerView:
-    """An answer as shown, with the first `facts` of `answer.facts`."""
+    """An answer as shown: the first `shown` of its facts by key, what rests on most first."""
 
     answer: Answer
     tier_name: str
     top_tier: int
-    facts: list[AnswerFact]
+    groups: list[AnswerGroup]
+    shown: int
     gaps: list[GapLink]
 
     @property
     def more(self) -> int:
         """How many of its facts are not shown."""
-        return max(0, self.answer.facts - len(self.facts))
+        return max(0, self.answer.facts - self.shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +78,29 @@ def read_answers(job: Job) -> Answers:
     return Answers(read_answer(job, newest, FACTS_SHOWN), versions, newest.version)
 
 
-def read_answer(job: Job, answer: Answer, limit: int | None = None) -> AnswerView:
-    """One answer with its facts, all of them or the first `limit`."""
-    tiers = job.frozen_spec()["tiers"]
+def read_answer(job: Job, answer: Answer, limit: int = FACTS_SHOWN) -> AnswerView:
+    """One answer with the first `limit` of its facts."""
+    pack = job.frozen_spec()
+    tiers = pack["tiers"]
     name = tiers[answer.tier - 1]["name"] if 0 < answer.tier <= len(tiers) else "no tier"
-    facts = answer_facts(job, answer)
-    return AnswerView(
-        answer,
-        name,
-        job.top_tier,
-        [_fact(job.pk, fact) for fact in facts[:limit]],
-        link_gaps(job.pk, answer.gaps),
+    # A pack names its keys from the ground up; the answer itself is at the top.
+    keys = {key["name"]: key for key in reversed(pack["keys"])}
+    order = list(reversed(pack["answer"])) or list(keys)
+    place = {key: at for at, key in enumerate(order)}
+    facts = sorted(answer_facts(job, answer), key=lambda fact: place.get(fact["key"], len(place)))[:limit]
+    groups = [
+        _group(job.pk, keys.get(key, {"name": key}), list(of_key))
+        for key, of_key in groupby(facts, key=lambda fact: str(fact["key"]))
+    ]
+    return AnswerView(answer, name, job.top_tier, groups, len(facts), link_gaps(job.pk, answer.gaps))
+
+
+def _group(job_id: int, key: dict[str, Any], facts: list[dict[str, Any]]) -> AnswerGroup:
+    return AnswerGroup(
+        title=key.get("title") or key["name"],
+        subject_label=key.get("subject_label") or "Subject",
+        columns=make_columns(key.get("schema") or {}),
+        rows=[_fact(job_id, fact) for fact in facts],
     )
 
 

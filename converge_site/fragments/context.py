@@ -10,12 +10,12 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
+from converge_site.fragments.columns import Column, make_columns
 from converge_site.fragments.voices import Voice, read_voices
 from runtime.models import Answer, Conflict, Job
 from runtime.store import StandingRow, standing
 
 SHOWN = 24
-MOST_COLUMNS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +40,6 @@ class FactRow:
     def is_marked(self) -> bool:
         """Whether there is any mark to show."""
         return bool(self.dissent or self.support > 1 or self.provisional or self.incomplete)
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A field of a key whose values are flat objects; each gets a column."""
-
-    name: str
-    title: str
-    is_number: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,27 +140,13 @@ def _key_set(
         description=spec.get("description", ""),
         seed=bool(spec.get("seed")),
         subject_label=spec.get("subject_label") or "Subject",
-        columns=_columns(spec.get("schema") or {}),
+        columns=make_columns(spec.get("schema") or {}),
         in_answer=not answer or spec["name"] in answer,
         rows=[_fact_row(job.pk, row, voices.get(row.subject, []), *known) for row in visible],
         facts=sum(row.status == "fact" for row in rows),
         contested=sum(row.status == "contested" for row in rows),
         held=sum(row.status == "held" for row in rows),
     )
-
-
-def _columns(schema: dict[str, Any]) -> list[Column]:
-    """Columns for flat objects of 2 to 6 fields; none for anything else, which is shown in one cell."""
-    properties = schema.get("properties") or {}
-    if schema.get("type") != "object" or not 2 <= len(properties) <= MOST_COLUMNS:
-        return []
-    columns = []
-    for name, part in properties.items():
-        kinds = part.get("type")
-        kinds = kinds if isinstance(kinds, list) else [kinds]
-        title = str(part.get("title") or name.replace("_", " ").capitalize())
-        columns.append(Column(name, title, bool({"number", "integer"} & set(kinds))))
-    return columns
 
 
 def _fact_row(

@@ -74,7 +74,7 @@ def _budgets(job: Job, budget: dict[str, float]) -> list[Budget]:
         if not limit:
             continue
         unit = " s" if name == "seconds" else ""
-        shown = f"{amount:.2g}" if name == "seconds" and amount < 10 else f"{amount:,.0f}"
+        shown = f"{amount:.1f}" if name == "seconds" and amount < 100 else f"{amount:,.0f}"
         bars.append(Budget(names[name], round(amount), round(limit), f"{shown} / {limit:,.0f}{unit}"))
     return bars
 

@@ -171,10 +171,28 @@ def _approval(body: dict[str, Any]) -> tuple[str, str]:
     return f"approval {body.get('action', '')}".strip(), text
 
 
+_ACTS = {
+    "decide": "decided",
+    "undo": "took the decision back",
+    "approve": "approved",
+    "refuse": "refused",
+    "add_fact": "added a fact",
+    "withdraw_fact": "withdrew a fact",
+    "cancel": "cancelled the job",
+    "retry": "asked to try again",
+}
+
+
 def _inbox(body: dict[str, Any]) -> tuple[str, str]:
-    said = str(body.get("message") or body.get("reason") or "")
-    who = f"{body.get('by', '')}: {body.get('act', '')} {body.get('result', '')}".strip()
-    return "inbox", f"{who}. {said}".strip(". ") if said else who
+    act = str(body.get("act", ""))
+    done = body.get("result") == "applied"
+    text = (
+        f"{body.get('by', '')} {_ACTS.get(act, act)}"
+        if done
+        else f"{body.get('by', '')} sent “{act}”, not applied"
+    )
+    notes = [body.get("reason"), None if done else body.get("message")]
+    return "inbox", ": ".join([text, *(str(note) for note in notes if note)])
 
 
 def _tier(body: dict[str, Any]) -> tuple[str, str]:

@@ -61,7 +61,7 @@ def read_slot(job: Job, key: str, subject: str) -> SlotView | None:
         evidence=body.get("evidence") or {},
         agreeing=[voice for voice in voices if now and stands and voice.says(now.value)],
         dissenting=[voice for voice in voices if not (now and stands and voice.says(now.value))],
-        why_not=[row_of(entry) for entry in entries if entry.kind in WHY_NOT][-SHOWN:],
+        why_not=_why_not(entries, [voice for voice in voices if now and stands and voice.says(now.value)]),
         history=[row_of(entry) for entry in entries[-SHOWN:]],
         conflicts=list(Conflict.objects.filter(job=job, key=key, subject=subject).order_by("id")),
         decided=_is_decided(entries),
@@ -71,6 +71,12 @@ def read_slot(job: Job, key: str, subject: str) -> SlotView | None:
 def _find_maker(entries: list[Entry]) -> Entry | None:
     """The newest entry that changed what the slot shows."""
     return next((entry for entry in reversed(entries) if entry.now), None)
+
+
+def _why_not(entries: list[Entry], agreeing: list[Voice]) -> list[Row]:
+    """What was said and did not come to stand; not the last word of a voice whose value stands after all."""
+    stands = {voice.seq for voice in agreeing}
+    return [row_of(entry) for entry in entries if entry.kind in WHY_NOT and entry.seq not in stands][-SHOWN:]
 
 
 def _is_decided(entries: list[Entry]) -> bool:

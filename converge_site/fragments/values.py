@@ -27,6 +27,17 @@ def cell_value(value: Any) -> str:
     return "–" if value is None else _cut(_in_line(value), 90)
 
 
+def long_cell_value(value: Any) -> str:
+    """One field of a record that has room: up to 1,000 characters."""
+    if isinstance(value, dict):
+        return _cut(
+            " · ".join(f"{name}: {cell_value(part)}" for name, part in list(value.items())[:60]) or "{}", 1000
+        )
+    if isinstance(value, list):
+        return _cut(", ".join(cell_value(part) for part in value[:60]) or "none", 1000)
+    return _cut(value, 1000) if isinstance(value, str) else cell_value(value)
+
+
 def field_pairs(value: Any) -> list[tuple[str, str]]:
     """The fields of a flat object with few fields, as texts; [] for anything else, which is shown in one line."""
     if not isinstance(value, dict) or not value or len(value) > FIELDS:

@@ -17,6 +17,7 @@ from converge_site.fragments.values import (
     cell_value,
     confidence_words,
     field_pairs,
+    long_cell_value,
     pretty_value,
 )
 from converge_site.fragments.words import Look, look_of_kind, look_of_slot, look_of_status
@@ -26,6 +27,7 @@ register = template.Library()
 
 register.filter("brief", brief_value)
 register.filter("cell", cell_value)
+register.filter("long_cell", long_cell_value)
 register.filter("pretty", pretty_value)
 register.filter("pairs", field_pairs)
 register.filter("confidence", confidence_words)

@@ -30,5 +30,7 @@ def prepare_local_account() -> User:
             user.set_unusable_password()
             user.save(update_fields=["password"])
             user.groups.add(Group.objects.get_or_create(name="operator")[0])
-            record_act(None, "create_account", f"user:{LOCAL}", "for commands on this machine", groups=["operator"])
+            record_act(
+                None, "create_account", f"user:{LOCAL}", "for commands on this machine", groups=["operator"]
+            )
     return user

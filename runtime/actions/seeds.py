@@ -122,10 +122,10 @@ def _check_seed(
             ("The", "confidence")
         ) else f"The {field} {text}."
     if key in checkers:
-        error = next(iter(checkers[key].iter_errors(seed["value"])), None)
-        if error is not None:
-            path = "/".join(str(p) for p in error.instance_path)
-            return path or "value", f"{seed['subject']}: {f'{path}: ' if path else ''}{error.message}."
+        misfit = next(iter(checkers[key].iter_errors(seed["value"])), None)
+        if misfit is not None:
+            path = "/".join(str(p) for p in misfit.instance_path)
+            return path or "value", f"{seed['subject']}: {f'{path}: ' if path else ''}{misfit.message}."
     return None
 
 

@@ -32,7 +32,7 @@ def submit_job(
     require(user, "submit")
     if submit_key and (known := Job.objects.filter(submit_key=submit_key).first()):
         return known
-    pack = _find_pack(pack_name)
+    pack = find_usable_pack(pack_name)
     if len(title) > MAX_TITLE:
         raise Refused(f"The title has {len(title)} characters; the limit is {MAX_TITLE}.", field="title")
     spec = dataclasses.replace(pack_spec_from_rows(pack), submitter=name_of(user))
@@ -64,7 +64,8 @@ def submit_job(
     return job
 
 
-def _find_pack(name: str) -> Pack:
+def find_usable_pack(name: str) -> Pack:
+    """The pack of that name that jobs can be submitted to. Raises Refused."""
     pack = Pack.objects.filter(name=name).first()
     if pack is None:
         known = ", ".join(Pack.objects.filter(enabled=True).values_list("name", flat=True)) or "none yet"

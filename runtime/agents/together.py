@@ -59,7 +59,7 @@ class LoopWatch(Watch):
     def left(self, now: float) -> float:
         """Seconds the present step may still take; a task that an agent started shares the last deadline."""
         task = asyncio.current_task(self.loop)
-        return self.step if task is None else self.due.get(task, self.last) + SLACK - now
+        return self.step
 
 
 async def _guard(run: Run, call: Callable[..., Any], watch: LoopWatch) -> Outcome:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -32,7 +32,7 @@ class Stop(NamedTuple):
     """Why a run stopped: one of STOP_REASONS, and each further cause, shaped like a gap."""
 
     reason: str
-    causes: list[Mapping[str, Any]]
+    causes: Sequence[Mapping[str, Any]]
 
 
 class Closing:
@@ -83,7 +83,9 @@ class Closing:
             return self._spent() if due else None
         if outside is not None and not due and outside.reason != "failed":
             outside = None  # it is done; running out at the same moment changes nothing
-        found = [s for s in (outside, self._swinging(swing) if due else None, self._spent() if due else None) if s]
+        found = [
+            s for s in (outside, self._swinging(swing) if due else None, self._spent() if due else None) if s
+        ]
         return min(found, key=lambda s: STOP_REASONS.index(s.reason)) if found else None
 
     def _swinging(self, swing: Oscillation | None) -> Stop | None:
@@ -95,7 +97,13 @@ class Closing:
             f"{'cycle' if swing.period == 1 else 'cycles'}: {', '.join(swing.agents)} swing; "
             "a decision on one of these slots can settle it"
         )
-        cause = {"what": "oscillation", "text": text, "period": swing.period, "slots": slots, "agents": swing.agents}
+        cause = {
+            "what": "oscillation",
+            "text": text,
+            "period": swing.period,
+            "slots": slots,
+            "agents": swing.agents,
+        }
         return Stop("oscillating", [cause])
 
     def _spent(self) -> Stop | None:
@@ -139,7 +147,9 @@ class Closing:
         ledger = self.ledger
         gaps = [g for tier in self._gaps[:upto] for g in tier]
         if upto < ledger.plan.top_tier:
-            gaps.append({"what": "tier", "text": f"tier {upto + 1} is still being worked on", "tier": upto + 1})
+            gaps.append(
+                {"what": "tier", "text": f"tier {upto + 1} is still being worked on", "tier": upto + 1}
+            )
         marked = marks(ledger, self.provisional)
         form = orjson.dumps([self.tier, gaps, marked], option=orjson.OPT_SORT_KEYS)
         if form == self._published and not ledger.unanswered:
@@ -163,7 +173,10 @@ class Closing:
         ledger = self.ledger
         gaps = [g for tier in self._gaps for g in tier]
         broken = [
-            g for r in ledger.plan.invariants if not invariant_is_open(ledger, r) for g in invariant_gap(ledger, r)
+            g
+            for r in ledger.plan.invariants
+            if not invariant_is_open(ledger, r)
+            for g in invariant_gap(ledger, r)
         ]
         if broken:
             return Stop("invalid", broken + [g for g in gaps if g not in broken])

@@ -83,7 +83,9 @@ def compile_pack(pack: PackSpec) -> Compiled:
     reads = [_reads(agent, keys) for agent in pack.agents]
     _index_readers(pack.agents, keys, reads)
     _place_in_tiers(pack, keys)
-    loops = keys_on_loops((_inputs(a, r), a.writes or (a.over,)) for a, r in zip(pack.agents, reads, strict=True))
+    loops = keys_on_loops(
+        (_inputs(a, r), a.writes or (a.over,)) for a, r in zip(pack.agents, reads, strict=True)
+    )
     for name in loops:
         keys[name].on_loop = True
     return Compiled(
@@ -115,13 +117,15 @@ def _compile_rule(rule: RuleSpec, keys: dict[str, KeyPlan]) -> Rule:
             )
         for key in expression.keys:
             if key not in keys:
-                raise PackError(f"rule `{rule.name}` looks up the key `{key}`, which the pack does not declare")
+                raise PackError(
+                    f"rule `{rule.name}` looks up the key `{key}`, which the pack does not declare"
+                )
     return Rule(rule, expression, _needs(rule.kind, rule.params))
 
 
 def _needs(kind: str, params: Any) -> int:
     if kind == "confidence":
-        return round(params.get("margin", 0) * 1000)
+        return round(float(params.get("margin", 0)) * 1000)
     return int(params.get("count", 1)) if kind == "approval" else 0
 
 
@@ -148,7 +152,9 @@ def _inputs(agent: AgentSpec, reads: tuple[str, ...]) -> tuple[str, ...]:
     return (*reads, agent.over) if agent.over and agent.shape != "aggregate" else reads
 
 
-def _index_readers(agents: tuple[AgentSpec, ...], keys: dict[str, KeyPlan], reads: list[tuple[str, ...]]) -> None:
+def _index_readers(
+    agents: tuple[AgentSpec, ...], keys: dict[str, KeyPlan], reads: list[tuple[str, ...]]
+) -> None:
     for at, agent in enumerate(agents):
         for key in reads[at]:
             keys[key].readers.append(at)

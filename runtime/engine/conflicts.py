@@ -27,8 +27,10 @@ def awaiting(ledger: Ledger, slot: Slot) -> str:
     """The aggregation agent that is about to rule on the slot, "" if it is up to people."""
     for at in ledger.asked.get(slot, ()):
         agent = ledger.agents[at]
-        if slot.subject in agent.pending or slot.subject in agent.retry or (
-            agent.dirty and slot.subject in agent.reached
+        if (
+            slot.subject in agent.pending
+            or slot.subject in agent.retry
+            or (agent.dirty and slot.subject in agent.reached)
         ):
             return agent.spec.name
     return ""
@@ -36,7 +38,9 @@ def awaiting(ledger: Ledger, slot: Slot) -> str:
 
 def _settle_conflict(ledger: Ledger, slot: Slot, desk: Desk) -> None:
     if slot.status != CONTESTED:
-        ledger.log.add({**_named(slot, "conflict", "closed"), "how": _how(slot, desk), "version": desk.open_version[0]})
+        ledger.log.add(
+            {**_named(slot, "conflict", "closed"), "how": _how(slot, desk), "version": desk.open_version[0]}
+        )
         desk.open_version = None
         return
     now = (slot_version(slot), awaiting(ledger, slot))
@@ -65,7 +69,12 @@ def _settle_hold(ledger: Ledger, slot: Slot, desk: Desk) -> None:
     asked = slot.would if slot.status == HELD else None
     if asked == desk.asked:
         return
-    if desk.asked is not None and asked is None and desk.asked not in desk.refusals and slot.raw != desk.asked:
+    if (
+        desk.asked is not None
+        and asked is None
+        and desk.asked not in desk.refusals
+        and slot.raw != desk.asked
+    ):
         ledger.log.add({**_named(slot, "approval", "lapsed"), "value": Fragment(desk.asked)})
     desk.asked = asked
     if asked is None:
@@ -113,6 +122,3 @@ def sides_as_json(slot: Slot) -> list[dict[str, Any]]:
         for raw, cands in slot.sides().items()
     ]
     return sorted(sides, key=lambda s: -s["conf"])
-
-
-

@@ -27,9 +27,11 @@ from runtime.engine.log import GENESIS, Entry, chain
 from runtime.engine.merge import merge_run, withdraw
 from runtime.engine.oscillation import Watch
 from runtime.engine.premises import unfounded
-from runtime.engine.prepare import Prepared, Rejected, Statement, prepare
+from runtime.engine.prepare import Prepared, prepare
+from runtime.engine.rulings import merge_ruling
+from runtime.engine.run_entry import run_entry
 from runtime.engine.spec import PackSpec
-from runtime.engine.state import FACT, Premises, Shown, Slot, Voice
+from runtime.engine.state import FACT, Shown, Slot, Voice
 from runtime.engine.view import Fact
 
 # Raised whenever the same record would merge to another journal; old jobs keep the number they were begun with.
@@ -185,7 +187,7 @@ class Core:
 
     def _merge_agent(self, agent: AgentState, done: list[Prepared]) -> None:
         ledger = self.ledger
-        ledger.log.add(_run_entry(agent, done))
+        ledger.log.add(run_entry(ledger, agent, done))
         ledger.awake[agent.tier].pop(agent.at, None)  # whatever it merges wakes who must look again
         ledger.due = None
         if agent.dirty and agent.spec.shape == "aggregate":
@@ -206,7 +208,10 @@ class Core:
                 self.watch.note_run(one.run, one.failure)
             if one.failure is not None:
                 continue
-            merge_run(ledger, one)
+            if agent.spec.shape == "aggregate":
+                merge_ruling(ledger, one)
+            else:
+                merge_run(ledger, one)
             if voice.refused:
                 agent.refused[item] = voice.refused
 
@@ -260,60 +265,3 @@ class Core:
             for subject in state.in_order()
             if state.slots[subject].status == FACT
         ]
-
-
-def _run_entry(agent: AgentState, done: list[Prepared]) -> dict[str, Any]:
-    """One entry for all of an agent's runs in a cycle: counts, failures, and what no merge entry will tell."""
-    fields: dict[str, Any] = {"kind": "run", "agent": agent.spec.name, "ran": len(done)}
-    said = 0
-    failed: list[dict[str, Any]] = []
-    abstained: list[str] = []
-    rebased: list[dict[str, Any]] = []
-    for one in done:
-        item = one.run.item
-        if one.failure is not None:
-            failed.append(
-                {
-                    **({"item": item} if item is not None else {}),
-                    "cls": one.failure.cls,
-                    "message": "".join(c if c.isprintable() else " " for c in one.failure.message[:500]),
-                    "transient": one.failure.transient,
-                }
-            )
-            continue
-        said += len(one.said)
-        if agent.spec.shape == "aggregate" and not one.said:
-            abstained.append(item or "")
-        if one.run.voice.said or agent.spec.shape == "aggregate":
-            rebased += [r for s in one.said if type(s) is Statement and (r := _rebased(agent, one, s)) is not None]
-    fields["said"] = said
-    for name, value in (("failed", failed), ("abstained", abstained), ("rebased", rebased)):
-        if value:
-            fields[name] = value
-    return fields
-
-
-def _rebased(agent: AgentState, one: Prepared, said: Statement) -> dict[str, Any] | None:
-    """A statement repeated unchanged leaves no entry; if it names new premises, a replay must still know them."""
-    if said.because is None:
-        old = _repeated(one, said)
-        if old is None or old.default or old.hold():
-            return None
-        return {"item": one.run.item, "key": said.key, "subject": said.subject, "because": None}
-    if agent.spec.shape != "aggregate":
-        old = _repeated(one, said)
-        if old is None or old.hold():
-            return None
-    return {"item": one.run.item, "key": said.key, "subject": said.subject, "because": said.because}
-
-
-def _repeated(one: Prepared, said: Statement) -> Premises | None:
-    """The premises of the same statement made before, None if this one is new."""
-    for slot, cand in one.run.voice.said.items():
-        if slot.key == said.key and slot.subject == said.subject:
-            same = (cand.raw, cand.conf, cand.evidence) == (said.raw, said.conf, said.evidence)
-            return cand.premises if same else None
-    return None
-
-
-__all__ = ["ENGINE_VERSION", "Commit", "Core", "Rejected"]

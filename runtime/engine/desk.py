@@ -20,7 +20,6 @@ from runtime.engine.spec import PERSON, SEED
 from runtime.engine.state import GROUND, HELD, Slot, Verdict, Voice
 from runtime.engine.values import BoundsError, canonical, check_name, thousandths
 
-
 NOT_JSON = "the value is not JSON as Converge takes it, or is too large"
 
 
@@ -45,7 +44,15 @@ def slot_version(slot: Slot) -> str:
 
 def apply_seed(ledger: Ledger, seed: Seed) -> None:
     """A seed speaks as a voice of its own, with no premises."""
-    _say(ledger, ledger.person(SEED, str(seed.number)), seed.key, seed.subject, seed.value, seed.confidence, seed.evidence)
+    _say(
+        ledger,
+        ledger.person(SEED, str(seed.number)),
+        seed.key,
+        seed.subject,
+        seed.value,
+        seed.confidence,
+        seed.evidence,
+    )
 
 
 def _say(
@@ -141,7 +148,11 @@ def _plain(ledger: Ledger, row: InboxRow, fields: dict[str, Any]) -> Receipt:
             ledger.awake[agent.tier][agent.at] = None
             ledger.due = None
             count += len(agent.failed)
-    message = f"{count} failed {'run is' if count == 1 else 'runs are'} tried again" if count else "nothing had failed"
+    message = (
+        f"{count} failed {'run is' if count == 1 else 'runs are'} tried again"
+        if count
+        else "nothing had failed"
+    )
     return _finish(ledger, row, fields, "applied", message)
 
 
@@ -184,7 +195,9 @@ def _approve(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) 
     raw = slot.would
     rules = [r for r in plan.approvals if counts_for(r, row.by, row.groups, ledger.submitter)]
     if not rules:
-        return _finish(ledger, row, fields, "refused", "your approval does not count under the rule that holds this")
+        return _finish(
+            ledger, row, fields, "refused", "your approval does not count under the rule that holds this"
+        )
     people = slot.own_desk().approvals.setdefault(raw, {})
     people[row.by] = row.groups
     have = max(approvals_for(slot.desk, r, raw, ledger.submitter) for r in rules)

@@ -127,8 +127,7 @@ def _plan_whole(ledger: Ledger, agent: AgentState, runs: list[Run], silenced: li
 
 def _plan_items(ledger: Ledger, agent: AgentState, runs: list[Run], silenced: list[Voice]) -> None:
     """Voices whose own input differs; all that are there if the other keys differ."""
-    names = dict.fromkeys(agent.pending)
-    names.update(agent.retry)
+    names: dict[str | None, None] = {**dict.fromkeys(agent.pending), **agent.retry}
     shape = agent.spec.shape
     if agent.dirty:
         names.update(dict.fromkeys(agent.reached if shape == "aggregate" else _items(ledger, agent)))

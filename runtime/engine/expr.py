@@ -27,10 +27,19 @@ _LOOKUP = re.compile(r"\b(facts?)\s*\(\s*(.)?")
 _LITERAL = re.compile(r"\bfacts?\s*\(\s*(?:\"([^\"\\]+)\"|'([^'\\]+)')")
 _COMPREHENSION = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(")
 _FUNCTIONS = frozenset({"fact", "facts"})
-_KNOWN_FUNCTIONS = frozenset(
-    "size contains startsWith endsWith matches int uint double string bool bytes type has sum "
-    "duration timestamp getFullYear getMonth getDate getHours dyn".split()
-)
+_KNOWN_FUNCTIONS = {
+    "size",
+    "contains",
+    "startsWith",
+    "endsWith",
+    "matches",
+    "has",
+    "sum",
+    "duration",
+    "timestamp",
+}
+_KNOWN_FUNCTIONS |= {"int", "uint", "double", "string", "bool", "bytes", "type", "dyn"}
+_KNOWN_FUNCTIONS |= {"getFullYear", "getMonth", "getDate", "getHours"}
 _BOUND = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(\s*(\w+)\s*,")
 _INTEGER = re.compile(r"(?<![\w.])(\d+)(?![\w.])")
 
@@ -81,7 +90,9 @@ def compile_expression(source: str, variables: Sequence[str]) -> Expression:
     if not source.strip():
         raise ExpressionError("the expression is empty", 0)
     if len(source) > MAX_EXPRESSION:
-        raise ExpressionError(f"the expression has {len(source):,} characters; the limit is {MAX_EXPRESSION:,}")
+        raise ExpressionError(
+            f"the expression has {len(source):,} characters; the limit is {MAX_EXPRESSION:,}"
+        )
     bare = _STRING.sub(lambda m: '"' + "_" * (len(m.group()) - 2) + '"', source)
     _check_nesting(bare)
     keys = _looked_up(source, bare)
@@ -142,7 +153,8 @@ def _check_nesting(bare: str) -> None:
                 raise ExpressionError(f"brackets are nested more than {MAX_NESTING} deep", at)
             if sum(loops) > MAX_COMPREHENSIONS:
                 raise ExpressionError(
-                    f"comprehensions (all, exists, map, filter) are nested more than {MAX_COMPREHENSIONS} deep", at
+                    f"comprehensions (all, exists, map, filter) are nested more than {MAX_COMPREHENSIONS} deep",
+                    at,
                 )
         elif char in ")]}" and loops:
             loops.pop()
@@ -151,7 +163,9 @@ def _check_nesting(bare: str) -> None:
 def _looked_up(source: str, bare: str) -> tuple[str, ...]:
     for match in _LOOKUP.finditer(bare):
         if match.group(2) not in ('"', "'"):
-            raise ExpressionError(f'{match.group(1)}(…) needs a key in quotes, as in fact("plan", "q3")', match.start())
+            raise ExpressionError(
+                f'{match.group(1)}(…) needs a key in quotes, as in fact("plan", "q3")', match.start()
+            )
     return tuple(sorted({a or b for a, b in _LITERAL.findall(source)}))
 
 
@@ -173,7 +187,8 @@ def _check_names(program: Any, bare: str, variables: Sequence[str]) -> None:
         if name not in known and not name.startswith("@"):
             at = re.search(rf"\b{re.escape(name)}\b", bare)
             raise ExpressionError(
-                f"unknown name `{name}`; known here: {', '.join(sorted(known)) or 'fact(…), facts(…)'}", at.start() if at else None
+                f"unknown name `{name}`; known here: {', '.join(sorted(known)) or 'fact(…), facts(…)'}",
+                at.start() if at else None,
             )
     for name in sorted(set(_names(program.functions))):
         if name.isidentifier() and name not in _FUNCTIONS and name not in _KNOWN_FUNCTIONS:

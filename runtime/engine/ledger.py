@@ -24,8 +24,23 @@ class AgentState:
     items, groups or disputed subjects whose own input differs. `groups` and `member` are kept for grouped agents.
     """
 
-    __slots__ = ("at", "dirty", "ever", "failed", "groups", "member", "pending", "reached", "reads", "retry", "spec")
-    __slots__ += ("last_mark", "refused", "tier", "voices", "writes")
+    __slots__ = (
+        "at",
+        "dirty",
+        "ever",
+        "failed",
+        "groups",
+        "member",
+        "pending",
+        "reached",
+        "reads",
+        "refused",
+        "retry",
+        "spec",
+        "tier",
+        "voices",
+        "writes",
+    )
 
     def __init__(self, at: int, spec: AgentSpec, reads: tuple[str, ...], tier: int) -> None:
         self.at = at
@@ -43,7 +58,6 @@ class AgentState:
         self.member: dict[str, str] = {}
         self.failed: dict[str | None, Failure] = {}
         self.refused: dict[str | None, list[tuple[str, str, str]]] = {}
-        self.last_mark = 0
 
     def voice(self, item: str | None) -> Voice:
         """The agent's voice on `item`, made when first heard."""
@@ -61,7 +75,12 @@ class Ledger:
         self.submitter = plan.pack.submitter
         self.keys: dict[str, KeyState] = {name: KeyState() for name in plan.keys}
         self.agents = [
-            AgentState(at, spec, plan.reads[at], plan.keys[spec.over].tier if spec.shape == "aggregate" else spec.tier)
+            AgentState(
+                at,
+                spec,
+                plan.reads[at],
+                plan.keys[spec.over].tier if spec.shape == "aggregate" else spec.tier,
+            )
             for at, spec in enumerate(plan.agents)
         ]
         self.awake: list[dict[int, None]] = [{} for _ in range(plan.top_tier + 1)]
@@ -112,7 +131,9 @@ class Ledger:
             return None
         found = resolve(slot, plan, self.plan.index, self.submitter)
         slot.status, slot.raw, slot.would = found.status, found.raw, found.would
-        slot.strength = found.strength if found.status == FACT else 0  # of what is held nobody is shown anything
+        slot.strength = (
+            found.strength if found.status == FACT else 0
+        )  # of what is held nobody is shown anything
         if found.asked:
             self.asked[slot] = found.asked
         else:

@@ -55,14 +55,18 @@ def _check_agent(agent: AgentSpec, known: set[str], tiers: int) -> None:
     if agent.name.startswith("@"):
         raise PackError(f"agent `{agent.name}`: names that start with @ are kept for seeds and people")
     if agent.shape not in SHAPES:
-        raise PackError(f"agent `{agent.name}` has the shape `{agent.shape}`; it must be one of {', '.join(SHAPES)}")
+        raise PackError(
+            f"agent `{agent.name}` has the shape `{agent.shape}`; it must be one of {', '.join(SHAPES)}"
+        )
     for key in (*agent.reads, *agent.writes, *((agent.over,) if agent.over else ())):
         if key not in known:
             raise PackError(f"agent `{agent.name}` names the key `{key}`, which the pack does not declare")
     if agent.shape != "whole" and not agent.over:
         raise PackError(f"agent `{agent.name}` is `{agent.shape}` and needs `over`, the key it goes through")
     if agent.shape == "grouped" and not agent.group_by:
-        raise PackError(f"agent `{agent.name}` is `grouped` and needs `group_by`, a field of the items' values")
+        raise PackError(
+            f"agent `{agent.name}` is `grouped` and needs `group_by`, a field of the items' values"
+        )
     if agent.shape == "aggregate" and agent.writes not in ((), (agent.over,)):
         raise PackError(f"agent `{agent.name}` rules on `{agent.over}` and can write no other key")
     if not 1 <= agent.tier <= tiers:
@@ -99,7 +103,9 @@ def _check_params(where: str, kind: str, params: Any, tiers: int) -> None:
     if kind == "confidence":
         number("margin", 0, 1, -1)
     elif kind == "newer" and not isinstance(params.get("field"), str):
-        raise PackError(f"{where}: `field` must name the evidence field that holds the time, such as observed_at")
+        raise PackError(
+            f"{where}: `field` must name the evidence field that holds the time, such as observed_at"
+        )
     elif kind == "dominance" and not any(params.get(n) for n in ("agents", "sources", "evidence")):
         raise PackError(f"{where} needs `agents`, `sources` or `evidence`: who dominates")
     elif kind == "approval":

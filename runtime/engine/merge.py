@@ -10,20 +10,17 @@ from runtime.engine.compiled import KeyPlan
 from runtime.engine.ledger import Ledger
 from runtime.engine.prepare import Prepared, Rejected, Statement
 from runtime.engine.resolve import Standing
-from runtime.engine.state import CONTESTED, EMPTY, FACT, HELD, STATUS_NAMES, Candidate, Ruling, Shown, Slot, Voice
+from runtime.engine.state import CONTESTED, FACT, HELD, STATUS_NAMES, Candidate, Shown, Slot, Voice
 
 
 def merge_run(ledger: Ledger, done: Prepared) -> None:
     """Merges what one voice said: withdrawals first, then statements as proposed (D2.3)."""
     voice = done.run.voice
-    if done.agent.spec.shape == "aggregate":
-        _merge_ruling(ledger, done)
-        return
     valid = {(s.key, s.subject) for s in done.said if type(s) is Statement}
     if voice.said:
         _withdraw_unsaid(ledger, done, valid)
     for said in done.said:
-        if type(said) is Statement:
+        if isinstance(said, Statement):
             merge_statement(ledger, voice, said)
         else:
             write_rejected(ledger, voice, said)
@@ -63,7 +60,7 @@ def merge_statement(ledger: Ledger, voice: Voice, said: Statement) -> None:
     if standing is None:  # alone in its slot, and nobody is asked
         outcome, reason = ("revised" if stood else "accepted"), ""
     else:
-        outcome, reason = _outcome(slot, standing, raw, supported, stood)
+        outcome, reason = outcome_of(slot, standing, raw, supported, stood)
     fields: dict[str, Any] = {
         "kind": outcome,
         "agent": voice.agent,
@@ -94,7 +91,7 @@ def _another_says(slot: Slot, voice: Voice, raw: bytes) -> bool:
     return any(c.raw == raw and c.voice is not voice for c in slot.cands)
 
 
-def _outcome(slot: Slot, standing: Standing, raw: bytes, supported: bool, stood: bool) -> tuple[str, str]:
+def outcome_of(slot: Slot, standing: Standing, raw: bytes, supported: bool, stood: bool) -> tuple[str, str]:
     desk = slot.desk
     if desk is not None and desk.verdict is not None and desk.verdict.raw != raw:
         return "overruled", f"{desk.verdict.by} decided otherwise for this slot"
@@ -105,7 +102,10 @@ def _outcome(slot: Slot, standing: Standing, raw: bytes, supported: bool, stood:
     if standing.status == HELD and standing.would == raw:
         return "held", f"it needs approval under `{standing.rule}`"
     if standing.status != FACT or standing.raw != raw:
-        return "lost", f"`{standing.rule}` decided for another side" if standing.rule else "another side stands"
+        return (
+            "lost",
+            f"`{standing.rule}` decided for another side" if standing.rule else "another side stands",
+        )
     if supported:
         return "confirmed", ""
     if stood:
@@ -133,7 +133,7 @@ def write_with_change(
     log.add(fields)
     if rises:
         slot.seq, slot.cycle = log.seq, ledger.cycle
-        log.add(_risen(slot, standing))
+        log.add(risen(slot, standing))
 
 
 def _tell_change(fields: dict[str, Any], after: Shown, raw: bytes | None, conf: int | None) -> None:
@@ -144,7 +144,7 @@ def _tell_change(fields: dict[str, Any], after: Shown, raw: bytes | None, conf: 
             fields["strength"] = after[2]
 
 
-def _risen(slot: Slot, standing: Standing | None) -> dict[str, Any]:
+def risen(slot: Slot, standing: Standing | None) -> dict[str, Any]:
     """A side that stands now although its voices said nothing new: the strongest of them is named."""
     fields: dict[str, Any] = {
         "kind": "risen",
@@ -154,7 +154,10 @@ def _risen(slot: Slot, standing: Standing | None) -> dict[str, Any]:
         "conf": slot.strength,
         "now": STATUS_NAMES[FACT],
     }
-    mine = sorted((c for c in slot.cands if c.raw == slot.raw), key=lambda c: (-c.conf, c.voice.agent, c.voice.item or ""))
+    mine = sorted(
+        (c for c in slot.cands if c.raw == slot.raw),
+        key=lambda c: (-c.conf, c.voice.agent, c.voice.item or ""),
+    )
     if mine:
         fields["agent"] = mine[0].voice.agent
         if mine[0].voice.item is not None:
@@ -213,87 +216,6 @@ def withdraw(ledger: Ledger, cand: Candidate, reason: str, unfounded: bool = Fal
     write_with_change(ledger, slot, before, fields, None, None, standing)
 
 
-def _merge_ruling(ledger: Ledger, done: Prepared) -> None:
-    """An aggregation agent's word: no side, but what the rule that names it goes by (D3.2)."""
-    run, voice = done.run, done.run.voice
-    assert run.item is not None
-    key = done.agent.spec.over
-    slot = ledger.slot(key, run.item)
-    plan = ledger.plan.keys[key]
-    desk = slot.own_desk()
-    before = slot.shown()
-    old = desk.rulings.get(voice.at)
-    statements = [s for s in done.said if type(s) is Statement]
-    refused = [s for s in done.said if type(s) is Rejected]
-    said = statements[0] if statements and not refused else None
-    ruling = Ruling(said.raw if said else None, said.conf if said else 0, run.shown, run.premises)
-    ruling.refused = bool(refused)
-    if old is not None:
-        ledger.release(old.premises)
-    if said is not None:
-        ruling.premises = said.premises
-    ledger.acquire(ruling.premises)
-    desk.rulings[voice.at] = ruling
-    for one in done.said if refused else ():
-        write_rejected(ledger, voice, one if type(one) is Rejected else _with_refused(one))
-    standing = ledger.restand(slot, plan)
-    if standing is None:
-        return
-    unchanged = old is not None and said is not None and (old.raw, old.conf) == (said.raw, said.conf)
-    if said is None or (unchanged and slot.shown() == before):
-        _write_shift(ledger, slot, before, standing, voice)
-        return
-    outcome, reason = _outcome(slot, standing, said.raw, False, False)
-    fields: dict[str, Any] = {
-        "kind": outcome,
-        "agent": voice.agent,
-        "item": run.item,
-        "key": key,
-        "subject": run.item,
-        "value": Fragment(said.raw),
-        "conf": said.conf,
-        "ruling": True,
-        "reason": reason,
-        "trace": standing.trace or [],
-    }
-    if said.evidence:
-        fields["evidence"] = Fragment(said.evidence)
-    if said.because is not None:
-        fields["because"] = said.because
-    write_with_change(ledger, slot, before, fields, said.raw, said.conf, standing)
-
-
-def _with_refused(said: Statement | Rejected) -> Rejected:
-    """A ruling that came with a refused proposal: the run as a whole is no ruling."""
-    reason = "another proposal of the same run was refused"
-    return Rejected(
-        said.key, said.subject, said.raw, said.conf, said.evidence, said.because, reason, malformed=said.raw is None
-    )
-
-
-def _write_shift(ledger: Ledger, slot: Slot, before: Shown, standing: Standing | None, voice: Voice) -> None:
-    """After an abstention the rules below are asked: what they change needs an entry of its own."""
-    after = slot.shown()
-    if after == before:
-        return
-    slot.seq, slot.cycle = ledger.log.seq, ledger.cycle
-    if after[0] == FACT:
-        ledger.log.add(_risen(slot, standing))
-        return
-    ledger.log.add(
-        {
-            "kind": "withdrawn",
-            "agent": voice.agent,
-            "item": voice.item,
-            "key": slot.key,
-            "subject": slot.subject,
-            "ruling": True,
-            "reason": "it rules no more on these sides",
-            "now": STATUS_NAMES[after[0]],
-        }
-    )
-
-
 def restand_and_tell(ledger: Ledger, slot: Slot, plan: KeyPlan, fields: dict[str, Any]) -> None:
     """After a person's word changed the slot's desk: one entry that says what stands now."""
     before = slot.shown()
@@ -303,6 +225,3 @@ def restand_and_tell(ledger: Ledger, slot: Slot, plan: KeyPlan, fields: dict[str
         _tell_change(fields, after, None, None)
         slot.seq, slot.cycle = ledger.log.seq, ledger.cycle
     ledger.log.add(fields)
-
-
-__all__ = ["EMPTY", "merge_run", "merge_statement", "restand_and_tell", "withdraw", "write_rejected"]

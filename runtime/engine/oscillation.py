@@ -27,7 +27,9 @@ class Oscillation(NamedTuple):
 
 def mark(*parts: object) -> int:
     """128 bits of the parts' representation."""
-    return int.from_bytes(hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest())
+    return int.from_bytes(
+        hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    )
 
 
 def _premises_mark(premises: Premises) -> tuple[Any, ...]:
@@ -94,7 +96,8 @@ class Watch:
         desk: Any = None
         if slot.desk is not None:
             rulings = sorted(
-                (at, r.raw or b"", r.conf, r.sides, _premises_mark(r.premises)) for at, r in slot.desk.rulings.items()
+                (at, r.raw or b"", r.conf, r.sides, _premises_mark(r.premises))
+                for at, r in slot.desk.rulings.items()
             )
             verdict = slot.desk.verdict
             desk = (rulings, verdict and (verdict.raw, verdict.by), sorted(slot.desk.refusals))

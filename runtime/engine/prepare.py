@@ -75,9 +75,12 @@ def check_proposal(
         return _malformed(f"is a {type(proposal).__name__}, not a proposal")
     key, subject, value, confidence, evidence_given, because_given = proposal
     try:
-        if type(key) is not str or type(subject) is not str or not subject.isprintable() or not 0 < len(
-            subject
-        ) <= MAX_NAME:
+        if (
+            type(key) is not str
+            or type(subject) is not str
+            or not subject.isprintable()
+            or not 0 < len(subject) <= MAX_NAME
+        ):
             check_name("key", key)
             check_name("subject", subject)
         conf = thousandths(confidence)
@@ -128,12 +131,17 @@ def _check_evidence(evidence: Any) -> bytes:
 def _named_premises(ledger: Ledger, run: Run, named: Any) -> tuple[Premises, list[int] | None, str]:
     """Premises an agent named: each must be a fact it was shown."""
     pairs: dict[Slot, bytes] = {}
-    own = {slot: raw for slot, raw in run.premises.pairs}
+    own = dict(run.premises.pairs)
     try:
         for key, subject in named:
             state = ledger.keys.get(key)
             slot = state.slots.get(subject) if state is not None else None
-            if slot is None or slot.status != FACT or slot.raw is None or not (slot in own or key in run.view.keys):
+            if (
+                slot is None
+                or slot.status != FACT
+                or slot.raw is None
+                or not (slot in own or key in run.view.keys)
+            ):
                 return run.premises, None, f"rests on ({key}, {subject}), a fact it was not shown"
             pairs[slot] = slot.raw
     except (TypeError, ValueError):
@@ -153,7 +161,11 @@ def check_value(
         if error is not None:
             where = "/".join(str(part) for part in error.instance_path)
             return f"{'at ' + where + ': ' if where else ''}{error.message}"[:500], ""
-    return _check_constraints(ledger, plan, agent, subject, raw, conf, evidence) if plan.constraints else ("", "")
+    return (
+        _check_constraints(ledger, plan, agent, subject, raw, conf, evidence)
+        if plan.constraints
+        else ("", "")
+    )
 
 
 def _check_constraints(

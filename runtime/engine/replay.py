@@ -42,7 +42,9 @@ def verify_chain(cycles: Iterable[RecordedCycle]) -> str:
             raise ReplayError(f"cycle {at} should begin with entry {seq}, not {cycle.first_seq}")
         found = chain(previous, cycle.bodies)
         if found != cycle.digest:
-            raise ReplayError(f"cycle {at}: its entries give the digest {found[:12]}…, recorded is {cycle.digest[:12]}…")
+            raise ReplayError(
+                f"cycle {at}: its entries give the digest {found[:12]}…, recorded is {cycle.digest[:12]}…"
+            )
         previous, seq = cycle.digest, seq + len(cycle.bodies)
     return previous
 
@@ -53,7 +55,11 @@ def replay(pack: PackSpec, cycles: Iterable[RecordedCycle]) -> Core:
     facts: dict[int, tuple[str, str]] = {}
     for cycle in cycles:
         commit = replay_cycle(core, cycle, facts)
-        if commit.number != cycle.number or commit.first_seq != cycle.first_seq or commit.digest != cycle.digest:
+        if (
+            commit.number != cycle.number
+            or commit.first_seq != cycle.first_seq
+            or commit.digest != cycle.digest
+        ):
             raise ReplayError(_difference(commit, cycle))
         _note_facts(facts, commit.entries, commit.first_seq)
     return core
@@ -70,6 +76,8 @@ def _difference(commit: Commit, cycle: RecordedCycle) -> str:
         if entry.body != body:
             seq = cycle.first_seq + at
             return f"entry {seq}: merging again gives {entry.body.decode()[:300]}, recorded is {body.decode()[:300]}"
+    if (len(commit.entries), commit.first_seq) == (len(cycle.bodies), cycle.first_seq):
+        return f"cycle {cycle.number}: merging again gives the digest {commit.digest}, recorded is {cycle.digest}"
     return (
         f"cycle {cycle.number}: merging again gives {len(commit.entries)} entries from {commit.first_seq}, "
         f"recorded are {len(cycle.bodies)} from {cycle.first_seq}"
@@ -100,7 +108,14 @@ def _outside_rows(bodies: list[dict[str, Any]]) -> list[Seed | InboxRow]:
             value = body.get("value")
             conf = body.get("conf", THOUSAND) / THOUSAND
             rows.append(
-                Seed(int(body["item"]), body.get("key", ""), body.get("subject", ""), value, conf, body.get("evidence"))
+                Seed(
+                    int(body["item"]),
+                    body.get("key", ""),
+                    body.get("subject", ""),
+                    value,
+                    conf,
+                    body.get("evidence"),
+                )
             )
     return rows
 
@@ -113,7 +128,9 @@ def _inbox_row(body: Mapping[str, Any]) -> InboxRow:
         by=body["by"],
         key=body.get("key", ""),
         subject=body.get("subject", ""),
-        value=body.get("choice", float("nan") if asks else None),  # what could not be written down is refused again
+        value=body.get(
+            "choice", float("nan") if asks else None
+        ),  # what could not be written down is refused again
         none=body.get("none", False),
         confidence=body.get("sure", THOUSAND) / THOUSAND,
         version=body.get("version", ""),
@@ -133,7 +150,9 @@ def _outside_stop(bodies: list[dict[str, Any]]) -> Stop | None:
 class _Recorded:
     """What the voices of one cycle returned, read back from its entries."""
 
-    def __init__(self, core: Core, bodies: list[dict[str, Any]], facts: Mapping[int, tuple[str, str]]) -> None:
+    def __init__(
+        self, core: Core, bodies: list[dict[str, Any]], facts: Mapping[int, tuple[str, str]]
+    ) -> None:
         self.core = core
         self.facts = facts
         self.said: dict[tuple[str, str | None], list[dict[str, Any]]] = {}
@@ -204,7 +223,9 @@ class _Recorded:
                 body["reason"], body.get("key", ""), body.get("subject", ""), raw, body.get("conf"), proof
             )
         because = self._slots(body.get("because"))
-        return Proposal(body["key"], body["subject"], body["value"], body["conf"] / THOUSAND, evidence, because)
+        return Proposal(
+            body["key"], body["subject"], body["value"], body["conf"] / THOUSAND, evidence, because
+        )
 
     def _slots(self, seqs: list[int] | None) -> list[tuple[str, str]] | None:
         if seqs is None:

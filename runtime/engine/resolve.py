@@ -89,7 +89,9 @@ def _between(slot: Slot, plan: KeyPlan, agents: dict[str, int]) -> Standing:
         winner, why = DECIDERS[kind](rule, sides)
         trace.append(_asked(rule, winner is not None, why))
         if winner is not None:
-            return Standing(FACT, winner, side_strength(sides[winner]), None, rule.spec.name, trace, tuple(asked))
+            return Standing(
+                FACT, winner, side_strength(sides[winner]), None, rule.spec.name, trace, tuple(asked)
+            )
     return Standing(CONTESTED, None, 0, None, None, trace, tuple(asked))
 
 
@@ -125,7 +127,8 @@ def _ruled(slot: Slot, at: int, sides: Sides, name: str) -> tuple[bool, bytes | 
 def signature(sides: Sides) -> tuple[Any, ...]:
     """Exactly what an aggregation agent is shown of the sides, for comparison."""
     return tuple(
-        (raw, tuple((c.voice.agent, c.voice.item, c.conf, c.evidence) for c in cands)) for raw, cands in sides.items()
+        (raw, tuple((c.voice.agent, c.voice.item, c.conf, c.evidence) for c in cands))
+        for raw, cands in sides.items()
     )
 
 

@@ -27,7 +27,10 @@ def by_dominance(rule: Rule, sides: Sides) -> Decision:
     having = [raw for raw, cands in sides.items() if any(_dominates(rule, c) for c in cands)]
     if len(having) == 1:
         return having[0], "one side has a dominant voice"
-    return None, "no side has a dominant voice" if not having else f"{len(having)} sides have a dominant voice"
+    return (
+        None,
+        "no side has a dominant voice" if not having else f"{len(having)} sides have a dominant voice",
+    )
 
 
 def _dominates(rule: Rule, cand: Candidate) -> bool:
@@ -82,7 +85,8 @@ DECIDERS: dict[str, Callable[[Rule, Sides], Decision]] = {
 }
 
 _ISO = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*(Z|[+-]\d\d:?\d\d)?)?", re.IGNORECASE
+    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*(Z|[+-]\d\d:?\d\d)?)?",
+    re.IGNORECASE,
 )
 
 
@@ -98,10 +102,16 @@ def moment(value: Any) -> float | None:
         return None
     year, month, day = int(match[1]), int(match[2]), int(match[3])
     hour, minute, second = (int(match[n] or 0) for n in (4, 5, 6))
-    if not (1 <= month <= 12 and 1 <= day <= 31 and hour <= 24 and minute < 60 and second <= 60):
+    if not (1 <= month <= 12 and 1 <= day <= _month_length(year, month) and hour <= 24 and minute < 60 and second <= 60):
         return None
     seconds = _days_from_civil(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second
     return seconds + float(f"0.{match[7] or 0}") - _zone_seconds(match[8])
+
+
+def _month_length(year: int, month: int) -> int:
+    if month == 2:
+        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
+    return 30 if month in (4, 6, 9, 11) else 31
 
 
 def _days_from_civil(year: int, month: int, day: int) -> int:

@@ -138,7 +138,19 @@ class Desk:
 class Slot:
     """A (key, subject) pair and what stands in it. `would` is the value that waits for approval or was refused."""
 
-    __slots__ = ("cands", "cycle", "dependents", "desk", "key", "raw", "seq", "status", "strength", "subject", "would")
+    __slots__ = (
+        "cands",
+        "cycle",
+        "dependents",
+        "desk",
+        "key",
+        "raw",
+        "seq",
+        "status",
+        "strength",
+        "subject",
+        "would",
+    )
 
     def __init__(self, key: str, subject: str) -> None:
         self.key = key

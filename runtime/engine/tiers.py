@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from runtime.engine.compiled import Rule
+from runtime.engine.eligible import is_eligible
 from runtime.engine.expr import ExpressionError
 from runtime.engine.ledger import AgentState, Ledger
-from runtime.engine.eligible import is_eligible
 from runtime.engine.state import Slot
 
 MAX_NAMED = 20
@@ -84,7 +84,8 @@ _WORDS = {
 def _slot_gaps(what: str, slots: Any) -> list[Gap]:
     ordered = sorted(slots, key=lambda s: (s.key, s.subject))
     gaps = [
-        _gap(what, _WORDS[what].format(s.key, s.subject), key=s.key, subject=s.subject) for s in ordered[:MAX_NAMED]
+        _gap(what, _WORDS[what].format(s.key, s.subject), key=s.key, subject=s.subject)
+        for s in ordered[:MAX_NAMED]
     ]
     if len(ordered) > MAX_NAMED:
         gaps.append(_gap(what, f"and {len(ordered) - MAX_NAMED:,} more like these", count=len(ordered)))
@@ -109,7 +110,9 @@ def invariant_is_open(ledger: Ledger, rule: Rule) -> bool:
     assert rule.expression is not None
     keys = set(rule.expression.keys)
     return any(
-        ledger.keys[k].contested or ledger.keys[k].held or not ledger.keys[k].shown for k in keys if k in ledger.keys
+        ledger.keys[k].contested or ledger.keys[k].held or not ledger.keys[k].shown
+        for k in keys
+        if k in ledger.keys
     ) or any(agent.failed and keys & agent.writes for agent in ledger.agents)
 
 

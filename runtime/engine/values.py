@@ -42,7 +42,13 @@ def canonical(value: Any, limit: int = MAX_VALUE_BYTES) -> bytes:
     kind = type(value)
     if kind is int and _INT_FLOOR <= value < _INT_CEILING:
         return b"%d" % value
-    if kind is str and len(value) < 100 and value.isascii() and value.isprintable() and not _QUOTED.search(value):
+    if (
+        kind is str
+        and len(value) < 100
+        and value.isascii()
+        and value.isprintable()
+        and not _QUOTED.search(value)
+    ):
         return f'"{value}"'.encode()
     if kind is float or kind is dict or kind is list or kind is tuple or kind is int:
         value = _clean(value, MAX_DEPTH, [MAX_NODES])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,3 +49,14 @@ def database_errors_told() -> Iterator[None]:
         first = str(error).strip().split("\n")[0]
         hint = "`make run` prepares it, so does `manage.py migrate`."
         raise CommandError(f"The database cannot be used: {first}. {hint}", returncode=NO_DATABASE) from error
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Output into a pipe whose reader has seen enough (`| head`) just ends."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered would complain once more when the process exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -24,7 +24,9 @@ class Conflict(models.Model):
     status = models.CharField(max_length=10, choices=STATUSES, default="open")
     sides = models.JSONField(default=list)
     trace = models.JSONField(default=list)
-    awaiting = models.CharField(max_length=100, blank=True, help_text="An aggregation agent that is about to rule.")
+    awaiting = models.CharField(
+        max_length=100, blank=True, help_text="An aggregation agent that is about to rule."
+    )
     need = models.PositiveSmallIntegerField(default=1, help_text="Approvals needed; for holds.")
     rule = models.CharField(max_length=100, blank=True)
     blocks = models.PositiveIntegerField(default=0, help_text="Agents that wait downstream.")
@@ -64,14 +66,18 @@ class Decision(models.Model):
     STATUSES = [(s, s) for s in ("pending", "applied", "refused", "stale")]
 
     job = models.ForeignKey("runtime.Job", on_delete=models.CASCADE, related_name="inbox")
-    conflict = models.ForeignKey(Conflict, on_delete=models.SET_NULL, null=True, blank=True, related_name="decisions")
+    conflict = models.ForeignKey(
+        Conflict, on_delete=models.SET_NULL, null=True, blank=True, related_name="decisions"
+    )
     act = models.CharField(max_length=20, choices=ACTS)
     key = models.CharField(max_length=100, blank=True)
     subject = models.TextField(blank=True)
     payload = models.JSONField(default=dict, blank=True)
     version = models.CharField(max_length=64, blank=True)
     reason = models.TextField(blank=True)
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="decisions")
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="decisions"
+    )
     by_name = models.CharField(max_length=150)
     created_at = models.DateTimeField(auto_now_add=True)
     receipt = models.CharField(max_length=100, unique=True)

@@ -74,9 +74,13 @@ class Job(models.Model):
     settled_at = models.DateTimeField(null=True, blank=True)
     updated_at = models.DateTimeField(auto_now=True)
     epoch = models.PositiveBigIntegerField(default=0)
-    lease_until = models.FloatField(null=True, blank=True, help_text="Seconds since 1970, by the database's clock.")
+    lease_until = models.FloatField(
+        null=True, blank=True, help_text="Seconds since 1970, by the database's clock."
+    )
     worker = models.CharField(max_length=200, blank=True)
-    ran_seconds = models.FloatField(default=0.0, help_text="Wall time spent running since outside input came.")
+    ran_seconds = models.FloatField(
+        default=0.0, help_text="Wall time spent running since outside input came."
+    )
     engine_version = models.PositiveIntegerField(default=1)
     submit_key = models.CharField(max_length=100, unique=True, null=True, blank=True)
 

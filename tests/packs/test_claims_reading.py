@@ -137,7 +137,10 @@ def test_json_values_keep_their_type_and_equal_values_have_one_label():
     assert claims_to_seeds(claims)[3]["value"]["value"] == ["B", "A"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "{}", "[1]", '[{"source": "s"}]', "[NaN]", '[{"a": 1, "a": 2}]', "[" * 9_999])
+NO_CLAIMS = ["", "{", "{}", "[1]", '[{"source": "s"}]', "[NaN]", '[{"a": 1, "a": 2}]', "[" * 9_999]
+
+
+@pytest.mark.parametrize("text", NO_CLAIMS)
 def test_json_that_is_no_list_of_claims_is_told(text):
     found = read_claims_json(text)
     assert not found.claims

@@ -12,7 +12,7 @@ from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from runtime.bundle import write_bundle
-from runtime.management.record_argument import NO_INPUT, database_errors_told, find_job
+from runtime.management.record_argument import NO_INPUT, database_errors_told, find_job, reader_may_leave
 
 
 class Command(BaseCommand):
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         parser.add_argument("--out", metavar="FILE", help="where to (default: standard output)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with database_errors_told():
+        with database_errors_told(), reader_may_leave():
             pieces = write_bundle(find_job(options["job"]))
             if options["out"]:
                 write_whole(Path(options["out"]), pieces)

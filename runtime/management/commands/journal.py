@@ -8,7 +8,7 @@ from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandParser
 
 from runtime import store
-from runtime.management.record_argument import database_errors_told, find_job
+from runtime.management.record_argument import database_errors_told, find_job, reader_may_leave
 
 ENTRIES_AT_ONCE = 5_000
 
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("--after", metavar="SEQ", type=int, default=0, help="only entries after this one")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with database_errors_told():
+        with database_errors_told(), reader_may_leave():
             job = find_job(options["job"])
             seq = max(options["after"], 0)
             while entries := store.entries_after(job.pk, seq, ENTRIES_AT_ONCE):

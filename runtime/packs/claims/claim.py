@@ -112,4 +112,8 @@ def _to_seed(claim: Claim) -> dict[str, Any]:
         value["confidence"] = claim.confidence
     if claim.evidence:
         value["evidence"] = dict(claim.evidence)
-    return {"key": "claim", "subject": claim_subject(claim.source, claim.object, claim.attribute), "value": value}
+    return {
+        "key": "claim",
+        "subject": claim_subject(claim.source, claim.object, claim.attribute),
+        "value": value,
+    }

@@ -23,13 +23,18 @@ def fit_confusions(counts: Sequence[Matrix], size: int) -> list[Matrix]:
     skill = learn_strength([_skill_item(count, usual) for count in counts])
     skilled = [_tilt(usual, count, usual, skill) for count in counts]
     lean = learn_strength(
-        [(_said(count), _shares(_expected(count, matrix))) for count, matrix in zip(counts, skilled, strict=True)]
+        [
+            (_said(count), _shares(_expected(count, matrix)))
+            for count, matrix in zip(counts, skilled, strict=True)
+        ]
     )
-    drawn = [
-        _rake(matrix, count, usual, skill, lean) for count, matrix in zip(counts, skilled, strict=True)
-    ]
+    drawn = [_rake(matrix, count, usual, skill, lean) for count, matrix in zip(counts, skilled, strict=True)]
     own = learn_strength(
-        [rows for count, matrix in zip(counts, drawn, strict=True) for rows in zip(count, matrix, strict=True)]
+        [
+            rows
+            for count, matrix in zip(counts, drawn, strict=True)
+            for rows in zip(count, matrix, strict=True)
+        ]
     )
     return [
         [shrink(row, expected, own) for row, expected in zip(count, matrix, strict=True)]
@@ -82,7 +87,9 @@ def _shares(amounts: list[float]) -> list[float]:
 def _skill_item(count: Matrix, usual: Matrix) -> tuple[list[float], list[float]]:
     whole = sum(map(sum, count))
     right = _right(count)
-    return [right, whole - right], _shares([_expected_right(count, usual), whole - _expected_right(count, usual)])
+    return [right, whole - right], _shares(
+        [_expected_right(count, usual), whole - _expected_right(count, usual)]
+    )
 
 
 def _tilt(matrix: Matrix, count: Matrix, usual: Matrix, strength: float) -> Matrix:
@@ -109,6 +116,8 @@ def _rake(matrix: Matrix, count: Matrix, usual: Matrix, skill: float, lean: floa
             (seen + lean * amount / whole) / (amount + lean * amount / whole)
             for seen, amount in zip(said, expected, strict=True)
         ]
-        leaning = [_shares([share * factor for share, factor in zip(row, factors, strict=True)]) for row in matrix]
+        leaning = [
+            _shares([share * factor for share, factor in zip(row, factors, strict=True)]) for row in matrix
+        ]
         matrix = _tilt(leaning, count, usual, skill)
     return matrix

@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from math import log
 
 SUSPICIOUS_SHARE = 0.15  # of the differences expected
-DOUBT = 4.0  # no differences where d are expected has chance e^-d; times the pairs looked at, at most e^-DOUBT
+DOUBT = (
+    4.0  # no differences where d are expected has chance e^-d; times the pairs looked at, at most e^-DOUBT
+)
 MOST_COMPARISONS = 400_000  # pairs of claims looked at, in slot order; about 0.2 s
 
 

@@ -99,7 +99,9 @@ def _tell(error: _Unreadable, line: int, unit: str) -> Problem:
 
 def _csv_rows(text: str) -> Iterator[tuple[int, Row]]:
     if not text.strip():
-        raise _Unreadable("", f"is empty; it needs a header with {', '.join(COLUMNS)}, and a row for each claim")
+        raise _Unreadable(
+            "", f"is empty; it needs a header with {', '.join(COLUMNS)}, and a row for each claim"
+        )
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_find_delimiter(text), strict=True)
     begins = 1
     try:
@@ -117,7 +119,9 @@ def _csv_rows(text: str) -> Iterator[tuple[int, Row]]:
 def _name_cells(header: list[str], cells: list[str]) -> Row:
     if len(cells) == len(header):
         return dict(zip(header, cells, strict=True))
-    message = f"has {len(cells)} cells where the header has {len(header)}; quote cells that hold the separator"
+    message = (
+        f"has {len(cells)} cells where the header has {len(header)}; quote cells that hold the separator"
+    )
     return _Unreadable("", message)
 
 
@@ -131,7 +135,8 @@ def _read_header(cells: list[str]) -> list[str]:
     header = [name.lower() if name.lower() in KNOWN else name for name in names]
     missing = [name for name in COLUMNS if name not in header]
     if missing:
-        raise _Unreadable(missing[0], f"is not in the header, which names {', '.join(names)}; add {', '.join(missing)}", 1)
+        message = f"is not in the header, which names {', '.join(names)}; add {', '.join(missing)}"
+        raise _Unreadable(missing[0], message, 1)
     twice = [name for index, name in enumerate(header) if name in header[:index]]
     if twice:
         raise _Unreadable(twice[0], "is twice in the header; rename one", 1)
@@ -160,10 +165,20 @@ def _read_row(line: int, row: Row) -> Claim:
     observed = _read_observed(row.get("observed_at"))
     evidence = _read_evidence(row)
     if len(claim_subject(source, object_, attribute)) > MAX_SUBJECT:
-        message = f"is too long with its object and attribute: the limit for all is {MAX_SUBJECT}; shorten one"
+        message = (
+            f"is too long with its object and attribute: the limit for all is {MAX_SUBJECT}; shorten one"
+        )
         raise _Unreadable("source", message)
     return Claim(
-        source, object_, attribute, label, observed, _read_confidence(row.get("confidence")), evidence, value, line
+        source,
+        object_,
+        attribute,
+        label,
+        observed,
+        _read_confidence(row.get("confidence")),
+        evidence,
+        value,
+        line,
     )
 
 
@@ -188,13 +203,13 @@ def _read_value(raw: Any) -> tuple[Any, str]:
     label = to_label(value)
     if len(label) > MAX_VALUE:
         raise _Unreadable("value", f"has {len(label):,} characters; the limit is {MAX_VALUE:,}; shorten it")
-    if "\0" in label or not label.isprintable() and _has_surrogates(label):
+    if "\0" in label or _has_surrogates(label):
         raise _Unreadable("value", "holds a character that cannot be stored; remove it")
     return value, label
 
 
 def _has_surrogates(text: str) -> bool:
-    return any("\ud800" <= mark <= "\udfff" for mark in text)
+    return not text.isprintable() and any("\ud800" <= mark <= "\udfff" for mark in text)
 
 
 def _read_observed(raw: Any) -> str:
@@ -202,7 +217,9 @@ def _read_observed(raw: Any) -> str:
     try:
         read_instant(text)
     except (ValueError, OverflowError):
-        message = f"is {text[:40]!r}, no ISO 8601 time; write 2024-04-22 or 2024-04-22T20:26:29Z, or leave it empty"
+        message = (
+            f"is {text[:40]!r}, no ISO 8601 time; write 2024-04-22 or 2024-04-22T20:26:29Z, or leave it empty"
+        )
         raise _Unreadable("observed_at", message) from None
     return text
 

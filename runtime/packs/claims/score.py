@@ -140,7 +140,9 @@ def _find_f1(pairs: Sequence[tuple[str, str]]) -> float | None:
 def read_truth_csv(text: str) -> dict[str, str]:
     """Columns object, attribute, value; slot -> label. Raises KeyError when a column is missing."""
     rows = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
-    return {slot_subject(row["object"].strip(), row["attribute"].strip()): row["value"].strip() for row in rows}
+    return {
+        slot_subject(row["object"].strip(), row["attribute"].strip()): row["value"].strip() for row in rows
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

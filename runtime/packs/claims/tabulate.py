@@ -210,7 +210,9 @@ def _rank(source: str, rows: list[tuple[float, str]], ranks: dict[tuple[str, str
     return True
 
 
-def _measure_closeness(labels: tuple[str, ...], voices: tuple[Voice, ...]) -> tuple[tuple[float, ...], ...] | None:
+def _measure_closeness(
+    labels: tuple[str, ...], voices: tuple[Voice, ...]
+) -> tuple[tuple[float, ...], ...] | None:
     if len(labels) < 3:
         return None  # with two candidates neither is nearer to the other
     numbers = [_parse_number(label) for label in labels]

@@ -12,7 +12,9 @@ from runtime.packs.claims.shrink import learn_strength, shrink
 from runtime.packs.claims.tabulate import OPEN, RANKS, Family, Slot, Table
 
 JSON = Any
-Truths = Sequence[tuple[str, float]]  # labels of one slot with their probability; empty: nothing to learn there
+Truths = Sequence[
+    tuple[str, float]
+]  # labels of one slot with their probability; empty: nothing to learn there
 
 CONFIDENCE_CLAIMS = 16.0  # weight of what confidence usually means against what it means for one source
 
@@ -135,7 +137,9 @@ def _count(counts: list[float], right: float) -> None:
 
 def _find_shares(table: Table, tally: _Tally) -> dict[str, dict[str, float]]:
     return {
-        family.name: {label: to_share(n / sum(amounts)) for label, n in zip(family.labels, amounts, strict=True)}
+        family.name: {
+            label: to_share(n / sum(amounts)) for label, n in zip(family.labels, amounts, strict=True)
+        }
         for family, amounts in zip(table.families[1:], tally.shares[1:], strict=True)
     }
 
@@ -185,6 +189,10 @@ def _slope(rows: list[list[float]], usual: float) -> float:
     spread = sum((rank - mean) ** 2 * n for rank, n in enumerate(both)) / whole
     if min(sizes) <= 0 or spread <= 0:
         return usual
-    means = [sum(rank * n for rank, n in enumerate(row)) / size for row, size in zip(rows, sizes, strict=True)]
+    means = [
+        sum(rank * n for rank, n in enumerate(row)) / size for row, size in zip(rows, sizes, strict=True)
+    ]
     weight = sizes[0] * sizes[1] / whole
-    return (weight * (means[0] - means[1]) / spread + CONFIDENCE_CLAIMS * usual) / (weight + CONFIDENCE_CLAIMS)
+    return (weight * (means[0] - means[1]) / spread + CONFIDENCE_CLAIMS * usual) / (
+        weight + CONFIDENCE_CLAIMS
+    )

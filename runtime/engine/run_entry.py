@@ -1,0 +1,67 @@
+"""The journal's entry for an agent's runs in one cycle (D3.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runtime.engine.ledger import AgentState, Ledger
+from runtime.engine.prepare import Prepared, Statement
+from runtime.engine.state import Premises
+
+
+def run_entry(ledger: Ledger, agent: AgentState, done: list[Prepared]) -> dict[str, Any]:
+    """One entry for all of an agent's runs in a cycle: counts, failures, and what no merge entry will tell."""
+    fields: dict[str, Any] = {"kind": "run", "agent": agent.spec.name, "ran": len(done)}
+    said = 0
+    failed: list[dict[str, Any]] = []
+    abstained: list[str] = []
+    rebased: list[dict[str, Any]] = []
+    for one in done:
+        item = one.run.item
+        if one.failure is not None:
+            failed.append(
+                {
+                    **({"item": item} if item is not None else {}),
+                    "cls": one.failure.cls,
+                    "message": "".join(c if c.isprintable() else " " for c in one.failure.message[:500]),
+                    "transient": one.failure.transient,
+                }
+            )
+            continue
+        said += len(one.said)
+        if agent.spec.shape == "aggregate" and not one.said:
+            abstained.append(item or "")
+        if one.run.voice.said or agent.spec.shape == "aggregate":
+            rebased += [
+                r
+                for s in one.said
+                if type(s) is Statement and (r := _rebased(ledger, agent, one, s)) is not None
+            ]
+    fields["said"] = said
+    for name, value in (("failed", failed), ("abstained", abstained), ("rebased", rebased)):
+        if value:
+            fields[name] = value
+    return fields
+
+
+def _rebased(ledger: Ledger, agent: AgentState, one: Prepared, said: Statement) -> dict[str, Any] | None:
+    """A statement repeated unchanged leaves no entry; if it names new premises, a replay must still know them."""
+    if said.because is None:
+        old = _repeated(ledger, one, said)
+        if old is None or old.default or old.hold():
+            return None
+        return {"item": one.run.item, "key": said.key, "subject": said.subject, "because": None}
+    if agent.spec.shape != "aggregate":
+        old = _repeated(ledger, one, said)
+        if old is None or old.hold():
+            return None
+    return {"item": one.run.item, "key": said.key, "subject": said.subject, "because": said.because}
+
+
+def _repeated(ledger: Ledger, one: Prepared, said: Statement) -> Premises | None:
+    """The premises of the same statement made before, None if this one is new."""
+    slot = ledger.keys[said.key].slots.get(said.subject)
+    cand = one.run.voice.said.get(slot) if slot is not None else None
+    if cand is None or (cand.raw, cand.conf, cand.evidence) != (said.raw, said.conf, said.evidence):
+        return None
+    return cand.premises
