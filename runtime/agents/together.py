@@ -59,7 +59,7 @@ class LoopWatch(Watch):
     def left(self, now: float) -> float:
         """Seconds the present step may still take; a task that an agent started shares the last deadline."""
         task = asyncio.current_task(self.loop)
-        return self.step
+        return self.step if task is None else self.due.get(task, self.last) + SLACK - now
 
 
 async def _guard(run: Run, call: Callable[..., Any], watch: LoopWatch) -> Outcome:
@@ -86,7 +86,7 @@ def _drive(loop: asyncio.AbstractEventLoop, work: Any) -> None:
     while not future.done():
         try:
             loop.run_until_complete(future)
-        except (SystemExit, Expired) as error:
+        except Expired as error:
             log.warning("a task that an agent started raised %s", type(error).__name__)
 
 

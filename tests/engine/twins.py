@@ -28,6 +28,7 @@ class Twins:
         self.states: dict[str, int] = {}
         self.commits: list[Commit] = []
         self.versions: dict[int, str] = {}
+        self.swing_by: int | None = None
 
     def run(self) -> None:
         """To the end of the case."""
@@ -148,19 +149,20 @@ class Twins:
             assert gaps == self.model.gaps(tier), f"gaps of tier {tier}"
 
     def compare_repetition(self, commit: Commit, worked: bool, outside: bool) -> None:
-        """`oscillating` exactly when the whole state came back while somebody was still eligible."""
+        """`oscillating` only when the whole state came back with somebody eligible, and within a period of its return."""
         if outside:
             self.states.clear()
+            self.swing_by = None
         if not worked:
             return
-        now = self.model.whole_state()
-        repeated = now in self.states
-        self.states[now] = commit.number
-        swings = commit.stop is not None and commit.stop.reason == "oscillating"
-        swinging = repeated and bool(self.model.eligible())
-        import os
-        assert os.environ.get("LATE") or swings or not swinging, "an oscillation is not seen"
-        assert swinging or not swings, "an oscillation is claimed, but the whole state is new"
+        first = self.states.setdefault(self.model.whole_state(), commit.number)
+        swinging = first < commit.number and bool(self.model.eligible())
+        if swinging and self.swing_by is None:
+            self.swing_by = 2 * commit.number - first
+        if commit.stop is not None and commit.stop.reason == "oscillating":
+            assert swinging, "an oscillation is claimed, but the whole state is new"
+        else:
+            assert self.swing_by is None or commit.number < self.swing_by, "an oscillation is not seen"
 
 
 def gap_of(gap: dict[str, Any]) -> Gap:
