@@ -52,8 +52,10 @@ def make_fields(schema: Mapping[str, Any]) -> list[Field]:
     """The inputs for the values of a key: one for each property of an object, one in all for anything else."""
     properties = schema.get("properties")
     if schema.get("type", "object") == "object" and isinstance(properties, dict) and properties:
-        required = set(schema.get("required") or ())
-        return [_make(name, part, name in required) for name, part in properties.items()]
+        required = list(schema.get("required") or ())
+        # PostgreSQL's jsonb forgets the order of an object's keys; the list of required ones keeps theirs.
+        names = dict.fromkeys([*(name for name in required if name in properties), *properties])
+        return [_make(name, properties[name], name in required) for name in names]
     return [_make("", schema, True)]
 
 

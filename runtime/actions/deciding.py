@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jsonschema_rs
+from django.db.models import Max, QuerySet
 
 from runtime.actions.audit import Person
-from runtime.actions.inbox import add_row, check_slot, check_value, find_job, known_receipt
+from runtime.actions.inbox import add_row, check_slot, check_value, find_job
 from runtime.actions.permissions import require
 from runtime.actions.refusals import Refused
 from runtime.engine import PackSpec
@@ -25,19 +27,16 @@ def decide_conflict(
     """
     conflict = _find(conflict_id)
     require(user, "decide", conflict.job, conflict)
-    if known := known_receipt(receipt):
-        return known
-    job = find_job(conflict.job_id)
-    _check_current(conflict, version)
     if conflict.kind != "conflict":
         raise Refused("This waits for an approval, not for a choice between sides.", code="invalid")
-    payload = _check_choice(job, conflict.key, choice)
+    payload = _check_choice(conflict.job, conflict.key, choice)
     return add_row(
         user,
-        job,
+        conflict.job,
         "decide",
         receipt,
         reason,
+        partial(_check_current, conflict, version),
         conflict=conflict,
         key=conflict.key,
         subject=conflict.subject,
@@ -60,8 +59,6 @@ def decide_slot(
     comparison. Raises Refused as `decide_conflict` does."""
     job = find_job(job_id)
     require(user, "decide", job)
-    if known := known_receipt(receipt):
-        return known
     check_slot(key, subject)
     payload = _check_choice(job, key, choice)
     return add_row(
@@ -75,8 +72,6 @@ def undo_decision(
     """Takes the decision on a slot back, as a new decision (D3.7)."""
     job = find_job(job_id)
     require(user, "decide", job)
-    if known := known_receipt(receipt):
-        return known
     check_slot(key, subject)
     return add_row(user, job, "undo", receipt, reason, key=key, subject=subject)
 
@@ -87,19 +82,15 @@ def answer_hold(
     """Approves or refuses the very value that is held. Raises Refused as `decide_conflict` does."""
     conflict = _find(conflict_id)
     require(user, "approve", conflict.job, conflict)
-    if known := known_receipt(receipt):
-        return known
-    job = find_job(conflict.job_id)
-    _check_current(conflict, version)
     if conflict.kind != "hold":
         raise Refused("This is a conflict to decide, not a value to approve.", code="invalid")
-    act = "approve" if approve else "refuse"
     return add_row(
         user,
-        job,
-        act,
+        conflict.job,
+        "approve" if approve else "refuse",
         receipt,
         reason,
+        partial(_check_answerable, conflict, version, user, approve),
         conflict=conflict,
         key=conflict.key,
         subject=conflict.subject,
@@ -115,13 +106,12 @@ def _find(conflict_id: int) -> Conflict:
 
 
 def _check_current(conflict: Conflict, version: str) -> None:
-    """A stale decision is refused before it is written; the engine compares once more when it applies the row."""
-    earlier = (
-        Decision.objects.filter(conflict=conflict, version=conflict.version, act__in=("decide", "refuse"))
-        .exclude(status__in=("refused", "stale"))
-        .order_by("id")
-        .first()
-    )
+    """A stale decision is refused before it is written; the engine compares once more when it applies the row.
+
+    The job's row is locked by now: neither a runtime nor another person changes what is read here.
+    """
+    conflict.refresh_from_db(fields=["status", "version", "outcome", "closed_cycle"])
+    earlier = _valid_rows(conflict, conflict.version, "decide", "refuse").first()
     if earlier is not None:
         raise Refused(f"{earlier.by_name} has decided this already.", code="stale")
     if conflict.status != "open":
@@ -131,6 +121,21 @@ def _check_current(conflict: Conflict, version: str) -> None:
         raise Refused(
             "The candidates changed while you were looking; here they are as they stand now.", code="stale"
         )
+
+
+def _check_answerable(conflict: Conflict, version: str, user: Person, approve: bool) -> None:
+    _check_current(conflict, version)
+    if approve and _valid_rows(conflict, version, "approve").filter(by_id=user.pk).exists():
+        raise Refused("You have approved this already.", code="stale")
+
+
+def _valid_rows(conflict: Conflict, version: str, *acts: str) -> QuerySet[Decision]:
+    """What people said about this version of a conflict that counts, or will when it is applied; oldest first."""
+    void = ("refused", "stale")
+    on_slot = Decision.objects.filter(job_id=conflict.job_id, key=conflict.key, subject=conflict.subject)
+    undone = on_slot.filter(act="undo").exclude(status__in=void).aggregate(last=Max("id"))["last"] or 0
+    rows = Decision.objects.filter(conflict=conflict, version=version, act__in=acts, id__gt=undone)
+    return rows.exclude(status__in=void).order_by("id")
 
 
 def _check_choice(job: Job, key: str, choice: Choice) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from runtime.actions.audit import Person
 from runtime.actions.deciding import check_fits_key
-from runtime.actions.inbox import add_row, check_slot, check_value, find_job, known_receipt
+from runtime.actions.inbox import add_row, check_slot, check_value, find_job
 from runtime.actions.permissions import require
 from runtime.actions.refusals import Refused
 from runtime.engine import BoundsError
@@ -27,8 +27,6 @@ def add_fact(
     """Lets a person speak about a slot, as one voice among the others; confidence 0..1. Raises Refused."""
     job = find_job(job_id)
     require(user, "add_fact", job)
-    if known := known_receipt(receipt):
-        return known
     check_slot(key, subject)
     check_value("value", value)
     check_fits_key(job, key, value)
@@ -46,7 +44,5 @@ def withdraw_fact(
     """Takes back what this person said about a slot. Raises Refused."""
     job = find_job(job_id)
     require(user, "add_fact", job)
-    if known := known_receipt(receipt):
-        return known
     check_slot(key, subject)
     return add_row(user, job, "withdraw_fact", receipt, reason, key=key, subject=subject)

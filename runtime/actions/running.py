@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runtime.actions.audit import Person
-from runtime.actions.inbox import add_row, find_job, known_receipt
+from runtime.actions.inbox import add_row, find_job
 from runtime.actions.permissions import require
 from runtime.models import Decision
 
@@ -12,8 +12,6 @@ def cancel_job(user: Person, job_id: int, reason: str = "", receipt: str = "") -
     """Ends a job at its next cycle; what it found so far stays. Raises Refused."""
     job = find_job(job_id)
     require(user, "cancel", job)
-    if known := known_receipt(receipt):
-        return known
     return add_row(user, job, "cancel", receipt, reason)
 
 
@@ -21,6 +19,4 @@ def retry_job(user: Person, job_id: int, receipt: str = "") -> Decision:
     """Lets every failed agent try again. Raises Refused."""
     job = find_job(job_id)
     require(user, "retry", job)
-    if known := known_receipt(receipt):
-        return known
     return add_row(user, job, "retry", receipt)

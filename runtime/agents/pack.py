@@ -40,6 +40,7 @@ class Pack(RuleDeclarations):
         budget: Budget | None = None,
         answer: Sequence[str] = (),
         samples: Path | None = None,
+        sample: str = "",
         csv_reader: CsvReader | None = None,
     ) -> None:
         super().__init__()
@@ -55,6 +56,7 @@ class Pack(RuleDeclarations):
         self.budget = budget or Budget()
         self.answer = tuple(answer)
         self.samples_folder = samples
+        self.default_sample = sample
         self.csv_reader = csv_reader
         self.keys: dict[str, KeySpec] = {}
         self.agents: dict[str, AgentSpec] = {}
@@ -169,11 +171,11 @@ class Pack(RuleDeclarations):
         return {path.stem: path for path in files if path.suffix in (".json", ".csv")}
 
     def sample_seeds(self, name: str = "") -> Seeds:
-        """The seeds of the sample `name`, or of the first one; none if the pack ships no sample."""
+        """The seeds of the sample `name`, of the default or the first one; none if the pack ships no sample."""
         found = self.samples()
         if not found:
             return []
-        return read_samples(found[name] if name else next(iter(found.values())), self.read_csv)
+        return read_samples(found[name or self.default_sample or next(iter(found))], self.read_csv)
 
     def read_csv(self, text: str) -> tuple[Seeds, list[Problem]]:
         """Seeds from CSV text, and what is wrong with it by line."""

@@ -86,7 +86,7 @@ def _drive(loop: asyncio.AbstractEventLoop, work: Any) -> None:
     while not future.done():
         try:
             loop.run_until_complete(future)
-        except Expired as error:
+        except (SystemExit, Expired) as error:
             log.warning("a task that an agent started raised %s", type(error).__name__)
 
 

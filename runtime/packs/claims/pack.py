@@ -63,6 +63,7 @@ pack = Pack(
     budget=Budget(cycles=500, lifetime_cycles=5_000, facts=500_000, seconds=1_800),
     answer=["verdict"],
     samples=Path(__file__).parent / "samples",
+    sample="polls",
     csv_reader=read_csv,
 )
 pack.key(

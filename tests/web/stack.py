@@ -1,0 +1,90 @@
+"""The real stack for journeys: `manage.py up` as its own process group, and a way to look at it from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from tests.waiting import eventually
+
+MANAGE = str(Path(settings.BASE_DIR) / "manage.py")
+
+_MAKE_CAST = """
+from tests.web.cast import make_people
+from django.contrib.auth.models import User
+if not User.objects.filter(username="otto").exists(): make_people()
+"""
+
+
+class Stack:
+    """One installation on a free port. Journals are read through the command line, as anybody would."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of its processes: the home and nothing of the test run's own."""
+        kept = {n: v for n, v in os.environ.items() if not n.startswith(("CONVERGE_", "DJANGO_"))}
+        return kept | {"CONVERGE_HOME": str(self.home), "CONVERGE_PORT": str(self.port)}
+
+    def start(self) -> None:
+        """Starts it and waits until it answers."""
+        log = (self.home / "up.log").open("wb")
+        self._process = subprocess.Popen(
+            [sys.executable, MANAGE, "up", "--port", str(self.port), "--workers", "1"],
+            env=self.environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        assert eventually(self.is_ready, 60), (self.home / "up.log").read_text()
+        self.manage("shell", "-c", _MAKE_CAST)
+
+    def stop(self) -> None:
+        """Ctrl-C."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(20)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+
+    def is_ready(self) -> bool:
+        """Whether the web process answers."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def manage(self, *command: str) -> str:
+        """A command of this installation; what it wrote to stdout."""
+        done = subprocess.run(
+            [sys.executable, MANAGE, *command],
+            env=self.environment,
+            cwd=settings.BASE_DIR,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return done.stdout
+
+    def shell(self, code: str) -> Any:
+        """The JSON that a piece of code prints on its last line."""
+        return json.loads(self.manage("shell", "-v", "0", "-c", code).strip().splitlines()[-1])
