@@ -233,6 +233,7 @@ class Core:
         ledger.log.add(fields)
         for cand in list(voice.said.values()):
             withdraw(ledger, cand, "what it was said about is gone")
+        ledger.due = None
         voice.silent, voice.shown, voice.failure = True, None, None
         agent.pending.pop(voice.item, None)  # type: ignore[arg-type]
         agent.retry.pop(voice.item, None)
