@@ -12,22 +12,25 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from runtime import store
 from runtime.agents import functions_for, run_all
-from runtime.engine import Core, InboxRow, PackError, Seed, Stop
+from runtime.engine import Core, InboxRow, Seed, Stop
 from runtime.engine.replay import ReplayError
 from runtime.events import publish_job_event
 from runtime.lease import Fenced, claim_job, hand_over, kept_lease
-from runtime.models import Job, JobStatus
+from runtime.models import Cycle, Job, JobStatus
 from runtime.queue import enqueue_job, stop_requested
 from runtime.recording import Tenure, append_cycle
 
 log = logging.getLogger(__name__)
 
 Rows = list[Seed | InboxRow]
+
+# A job that takes its worker down with it must not take down one after another for ever.
+MAX_FRUITLESS_CLAIMS = 5
 
 
 def worker_name() -> str:
@@ -56,16 +59,29 @@ def run_job(job_id: int) -> str:
 
 def _run_claimed(job_id: int, epoch: int) -> str:
     job = Job.objects.select_related("pack").get(pk=job_id)
+    if epoch - _last_epoch(job_id) > MAX_FRUITLESS_CLAIMS:
+        text = f"Its runtime died {MAX_FRUITLESS_CLAIMS} times in cycle {job.cycle + 1} without finishing it."
+        return _fail(job_id, epoch, text)
     tenure = Tenure(job_id, epoch, worker_name(), list(job.activity), job.ran_seconds)
-    try:
-        core = store.load_core(job)
-        functions = functions_for(core.pack)
-    except (PackError, ReplayError, KeyError, TypeError, ValueError) as error:
-        # A record that cannot be merged again, or a pack that cannot run: nothing may be added to it.
-        log.exception("job %s cannot be loaded", job_id)
-        return _fail(job_id, epoch, f"The job cannot be taken up: {error}")
     with kept_lease(job_id, epoch) as lost:
-        return drive(job, core, tenure, functions, lost.is_set)
+        try:
+            core = store.load_core(job)
+            return drive(job, core, tenure, functions_for(core.pack), lost.is_set)
+        except (Fenced, DatabaseError):
+            raise  # another runtime has it, or will when the lease is over and the database answers
+        except ReplayError as error:
+            # A record that does not merge again: nothing may be added to it.
+            log.exception("job %s cannot be taken up", job_id)
+            return _fail(job_id, epoch, f"The journal does not hold: {error}")
+        except Exception as error:
+            log.exception("job %s cannot be run", job_id)
+            return _fail(job_id, epoch, f"The runtime cannot go on: {type(error).__name__}: {error}")
+
+
+def _last_epoch(job_id: int) -> int:
+    """The epoch that committed the job's last cycle."""
+    last = Cycle.objects.filter(job_id=job_id).order_by("-number").values_list("epoch", flat=True).first()
+    return last or 0
 
 
 def drive(

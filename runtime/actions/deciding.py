@@ -12,6 +12,7 @@ from runtime.actions.audit import Person
 from runtime.actions.inbox import add_row, check_slot, check_value, find_job
 from runtime.actions.permissions import require
 from runtime.actions.refusals import Refused
+from runtime.actions.texts import shorten
 from runtime.engine import PackSpec
 from runtime.models import Conflict, Decision, Job
 
@@ -160,6 +161,5 @@ def check_fits_key(job: Job, key: str, value: Any) -> None:
     error = next(iter(jsonschema_rs.validator_for(dict(spec.schema)).iter_errors(value)), None)
     if error is not None:
         path = "/".join(str(p) for p in error.instance_path)
-        raise Refused(
-            f"The value does not fit {key}: {f'{path}: ' if path else ''}{error.message}.", field="value"
-        )
+        said = shorten(f"{path}: {error.message}" if path else error.message)
+        raise Refused(f"The value does not fit {key}: {said}.", field="value")

@@ -7,6 +7,8 @@ from typing import Any
 import jsonschema_rs
 
 from runtime.actions.refusals import Problem
+from runtime.actions.seed_lines import find_csv_lines, find_json_lines
+from runtime.actions.texts import shorten
 from runtime.agents import find_pack
 from runtime.engine import BoundsError, PackSpec
 from runtime.engine.values import canonical, check_name, load_json, thousandths
@@ -30,11 +32,12 @@ def parse_seeds(
         return [], [Problem(0, "seeds", f"The input is {size:,} bytes; the limit is {MAX_SEED_BYTES:,}.")]
     if isinstance(text, bytes):
         try:
-            text = text.decode("utf-8-sig")
+            text = text.decode()
         except UnicodeDecodeError as error:
             return [], [
                 Problem(0, "seeds", f"The input is not UTF-8 text: byte {error.start} cannot be read.")
             ]
+    text = text.removeprefix("\ufeff")
     if not text.strip():
         return [], [
             Problem(0, "seeds", "The input is empty. Give a JSON list of seeds, or CSV with a header line.")
@@ -43,7 +46,15 @@ def parse_seeds(
         not filename.lower().endswith(".csv") and text.lstrip()[:1] in "[{"
     )
     seeds, problems = _parse_json(text) if is_json else _parse_csv(pack, text)
-    return seeds, problems or check_seeds(pack, seeds)
+    return seeds, problems or _at_lines(check_seeds(pack, seeds), text, is_json, len(seeds))
+
+
+def _at_lines(problems: list[Problem], text: str, is_json: bool, count: int) -> list[Problem]:
+    """Problems with the lines of the text in place of the seeds' numbers."""
+    lines = (find_json_lines(text) if is_json else find_csv_lines(text)) if problems else []
+    if len(lines) == count:
+        return [Problem(lines[p.line - 1] if p.line else 0, p.field, p.message) for p in problems]
+    return [Problem(0, p.field, f"Seed {p.line}: {p.message}" if p.line else p.message) for p in problems]
 
 
 def _parse_json(text: str) -> tuple[list[dict[str, Any]], list[Problem]]:
@@ -99,11 +110,11 @@ def _check_seed(
         if name not in seed:
             return name, f"The field {name} is missing."
     key = seed["key"]
-    if key not in seedable:
+    if not isinstance(key, str) or key not in seedable:
         known = ", ".join(seedable)
         return (
             "key",
-            f"The key {key!r} {'cannot be seeded' if key in keys else 'is unknown'}; this pack takes {known}.",
+            f"The key {key!r} {'cannot be seeded' if str(key) in keys else 'is unknown'}; this pack takes {known}.",
         )
     try:
         field = "subject"
@@ -125,7 +136,8 @@ def _check_seed(
         misfit = next(iter(checkers[key].iter_errors(seed["value"])), None)
         if misfit is not None:
             path = "/".join(str(p) for p in misfit.instance_path)
-            return path or "value", f"{seed['subject']}: {f'{path}: ' if path else ''}{misfit.message}."
+            said = shorten(f"{path}: {misfit.message}" if path else misfit.message)
+            return path or "value", f"{seed['subject']}: {said}."
     return None
 
 

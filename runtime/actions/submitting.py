@@ -14,12 +14,14 @@ from runtime.actions.pack_specs import pack_spec_from_rows
 from runtime.actions.permissions import require
 from runtime.actions.refusals import Refused, SeedsRefused
 from runtime.actions.seeds import check_seeds
+from runtime.actions.texts import check_text
 from runtime.engine import ENGINE_VERSION, PackError
 from runtime.engine.compiled import compile_pack
 from runtime.models import Job, Pack
 from runtime.queue import enqueue_job
 
 MAX_TITLE = 200
+MAX_SUBMIT_KEY = 100
 
 
 def submit_job(
@@ -30,11 +32,12 @@ def submit_job(
     A repeated `submit_key` returns the job it made the first time. Raises Refused, or SeedsRefused with `problems`.
     """
     require(user, "submit")
-    if submit_key and (known := Job.objects.filter(submit_key=submit_key).first()):
+    if submit_key is not None:
+        check_text("submit key", submit_key, MAX_SUBMIT_KEY)
+    if known := _known_job(user, submit_key):
         return known
     pack = find_usable_pack(pack_name)
-    if len(title) > MAX_TITLE:
-        raise Refused(f"The title has {len(title)} characters; the limit is {MAX_TITLE}.", field="title")
+    check_text("title", title, MAX_TITLE)
     spec = dataclasses.replace(pack_spec_from_rows(pack), submitter=name_of(user))
     try:
         compile_pack(spec)
@@ -60,8 +63,19 @@ def submit_job(
             record_act(user, "submit", f"job:{job.pk}", pack=pack.name, seeds=len(seeds))
             transaction.on_commit(partial(enqueue_job, job.pk))
     except IntegrityError:
-        return Job.objects.get(submit_key=submit_key)  # the same form, sent twice at the same moment
+        if known := _known_job(user, submit_key):  # the same form, sent twice at the same moment
+            return known
+        raise
     return job
+
+
+def _known_job(user: Person, submit_key: str | None) -> Job | None:
+    known = Job.objects.filter(submit_key=submit_key).first() if submit_key else None
+    if known is not None and known.submitter_id != user.pk:
+        raise Refused(
+            "This form was sent by somebody else; load the page again.", field="submit_key", code="stale"
+        )
+    return known
 
 
 def find_usable_pack(name: str) -> Pack:

@@ -15,3 +15,8 @@ def check_text(field: str, text: str, limit: int) -> None:
         raise Refused(f"The {field} holds a lone surrogate, which is no Unicode text.", field=field) from None
     if "\x00" in text:
         raise Refused(f"The {field} holds a NUL character; remove it.", field=field)
+
+
+def shorten(text: str, limit: int = 300) -> str:
+    """`text` cut to `limit` characters: what quotes an input must not be as long as the input."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

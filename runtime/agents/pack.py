@@ -26,7 +26,8 @@ class Pack(RuleDeclarations):
 
     `tiers` are the rungs of the answer from the lowest: names, or (name, description). `answer` are the keys
     that an answer publishes; left out, all that agents write. `samples` is a folder of seed files, JSON or
-    CSV. `csv_reader` turns CSV text into seeds and problems where the columns `read_table` knows do not do.
+    CSV, and `sample` the name of the one to take by default (else the first). `csv_reader` turns CSV text
+    into seeds and problems where the columns that `read_table` knows do not do.
     """
 
     def __init__(
@@ -171,11 +172,17 @@ class Pack(RuleDeclarations):
         return {path.stem: path for path in files if path.suffix in (".json", ".csv")}
 
     def sample_seeds(self, name: str = "") -> Seeds:
-        """The seeds of the sample `name`, of the default or the first one; none if the pack ships no sample."""
+        """The seeds of the sample `name`, of the default or the first one; none if the pack ships no sample.
+
+        Raises DeclarationError if there is none of that name.
+        """
         found = self.samples()
         if not found:
             return []
-        return read_samples(found[name or self.default_sample or next(iter(found))], self.read_csv)
+        name = name or self.default_sample or next(iter(found))
+        if name not in found:
+            raise DeclarationError(f"Pack {self.name!r} has no sample {name!r}; it has {', '.join(found)}.")
+        return read_samples(found[name], self.read_csv)
 
     def read_csv(self, text: str) -> tuple[Seeds, list[Problem]]:
         """Seeds from CSV text, and what is wrong with it by line."""

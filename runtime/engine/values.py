@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
+import re
 from typing import Any
 
 import orjson
@@ -28,6 +30,7 @@ _CANONICAL = (
 )
 _QUOTED = re.compile(r'["\\]')
 _INT_FLOOR, _INT_CEILING = -(2**63), 2**64
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # an escape of its own, not part of an escaped backslash
 
 
 class BoundsError(ValueError):
@@ -76,9 +79,7 @@ def _clean(value: Any, depth: int, room: list[int]) -> Any:
     if kind is float:
         return _clean_float(value)
     if kind is int:
-        if not _INT_FLOOR <= value < _INT_CEILING:
-            raise BoundsError("holds an integer beyond 64 bits; write it as a string")
-        return value
+        return value if _INT_FLOOR <= value < _INT_CEILING else _wide(value)
     room[0] -= 1 if kind is not dict and kind is not list and kind is not tuple else len(value)
     if room[0] < 0:
         raise BoundsError(f"has more than {MAX_NODES:,} parts")
@@ -92,6 +93,17 @@ def _clean(value: Any, depth: int, room: list[int]) -> Any:
     if kind is list or kind is tuple:
         return [_clean(v, depth - 1, room) for v in value]
     raise BoundsError(f"holds a {kind.__name__}, which is not JSON")
+
+
+def _wide(value: int) -> float:
+    """1e22 is a number here, and PostgreSQL gives it back written out: the same number, in its one form."""
+    try:
+        number = float(value)
+    except OverflowError:
+        number = 0.0
+    if Decimal(repr(number)) != value:
+        raise BoundsError("holds an integer beyond 64 bits; write it as a string")
+    return number
 
 
 def _clean_float(value: float) -> int | float:
@@ -153,8 +165,8 @@ def load_json(text: str | bytes, limit: int) -> Any:
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [k for k, _ in pairs]
-        twice = next(k for k in names if names.count(k) > 1)
+        seen: set[str] = set()
+        twice = next(k for k, _ in pairs if k in seen or seen.add(k))  # type: ignore[func-returns-value]
         raise BoundsError(f"has the key {twice!r} twice in one object")
     return found
 

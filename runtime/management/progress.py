@@ -53,7 +53,9 @@ class Progress:
         # What agents said, not that they ran.
         rows = Entry.objects.filter(job=self.job).exclude(kind="run").order_by("-seq")
         self.entries = list(reversed(rows[:LATEST_ENTRIES]))
-        self.conflicts = list(Conflict.objects.filter(job=self.job, status="open").order_by("id")[:MOST_CONFLICTS])
+        self.conflicts = list(
+            Conflict.objects.filter(job=self.job, status="open").order_by("id")[:MOST_CONFLICTS]
+        )
 
     @property
     def line(self) -> str:
@@ -111,7 +113,9 @@ def _draw_conflicts(progress: Progress) -> Table:
         word = "approve" if row.kind == "hold" else "decide"
         sides = " | ".join(f"{_short(side['value'])} {side['conf'] / 1000:.2f}" for side in row.sides)
         table.add_row(
-            Text(f"  ! {word}", style="yellow"), _plain(f"{row.key} / {row.subject}"), _plain(sides, style="dim")
+            Text(f"  ! {word}", style="yellow"),
+            _plain(f"{row.key} / {row.subject}"),
+            _plain(sides, style="dim"),
         )
     return table
 
@@ -147,4 +151,6 @@ def _short(value: Any) -> str:
 
 def _plain(text: str, style: str = "") -> Text:
     """Text from outside: its brackets are no markup, and what a terminal would obey is left out."""
-    return Text("".join(c if c.isprintable() else " " for c in text), style=style, overflow="ellipsis", no_wrap=True)
+    return Text(
+        "".join(c if c.isprintable() else " " for c in text), style=style, overflow="ellipsis", no_wrap=True
+    )

@@ -19,7 +19,11 @@ NOTHING_HOLDS, NO_INPUT, NO_DATABASE = 1, 2, 3
 
 def find_job(text: str) -> Job:
     """The job of that number. Raises CommandError (exit status 2) if there is none."""
-    job = Job.objects.select_related("pack", "submitter").filter(pk=int(text)).first() if is_number(text) else None
+    job = (
+        Job.objects.select_related("pack", "submitter").filter(pk=int(text)).first()
+        if is_number(text)
+        else None
+    )
     if job is None:
         raise CommandError(f"There is no job {text!r}; give its number.", returncode=NO_INPUT)
     return job
@@ -35,7 +39,9 @@ def read_file(text: str) -> Record:
     try:
         return read_bundle(Path(text).read_bytes(), text)
     except OSError as error:
-        raise CommandError(f"{text} is no job and cannot be read: {error.strerror}.", returncode=NO_INPUT) from None
+        raise CommandError(
+            f"{text} is no job and cannot be read: {error.strerror}.", returncode=NO_INPUT
+        ) from None
     except BundleError as error:
         raise CommandError(f"{error}.", returncode=NO_INPUT) from None
 

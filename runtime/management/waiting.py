@@ -37,7 +37,9 @@ def tell_who_is_missing() -> str:
     if not state.reachable:
         return "Redis does not answer, so no worker can be told of the job. `make run` starts everything it needs."
     if not state.workers:
-        return "No worker listens. `make run` starts everything it needs; `manage.py worker` starts one worker."
+        return (
+            "No worker listens. `make run` starts everything it needs; `manage.py worker` starts one worker."
+        )
     return ""
 
 
@@ -86,7 +88,9 @@ def _wait(progress: Progress, show: Callable[[], object], timeout: float | None)
             return
         patience.check()
         if timeout is not None and time.monotonic() - began > timeout:
-            raise TookTooLong(f"Job {progress.job.pk} has not stopped after {timeout:g} s; it goes on without you.")
+            raise TookTooLong(
+                f"Job {progress.job.pk} has not stopped after {timeout:g} s; it goes on without you."
+            )
         time.sleep(LOOK_SECONDS)
 
 

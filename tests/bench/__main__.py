@@ -46,9 +46,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measures what Converge costs.")
-    parser.add_argument("--quick", action="store_true", help="small sizes and few runs; the figures are rough")
-    parser.add_argument("--only", action="append", choices=list(BENCHES), help="one benchmark; may be repeated")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", description="Measures what Converge costs."
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes and few runs; the figures are rough"
+    )
+    parser.add_argument(
+        "--only", action="append", choices=list(BENCHES), help="one benchmark; may be repeated"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="default: bench.json under CONVERGE_HOME")
     parser.add_argument("--list", action="store_true", help="the names of the benchmarks")
     options = parser.parse_args(arguments)

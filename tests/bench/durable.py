@@ -12,7 +12,7 @@ from typing import Any
 from runtime.engine import Core, PackSpec
 from tests.bench import shapes
 from tests.bench.house import fdatasync_ms, open_house
-from tests.bench.measure import in_turns
+from tests.bench.measure import explained, in_turns
 from tests.bench.result import Line, measured
 
 STEPS = 200
@@ -43,19 +43,29 @@ def chain_rows(quick: bool) -> list[Line]:
         found = in_turns(3 if quick else 11, *subjects)
         assert events._publisher.flush(5)
         assert events.counts.published and not events.counts.failed
-        line = measured(f"chain of {STEPS} durable cycles", "ms a step", found[0], peer="LangGraph, SQLite saver", work=ours)
+        line = measured(
+            f"chain of {STEPS} durable cycles",
+            "ms a step",
+            found[0],
+            peer="LangGraph, SQLite saver",
+            work=ours,
+        )
         line.goal = f"≥ {TIMES_LANGGRAPH}× faster"
         if len(found) > 1:
             each = [statistics.median(runs) for runs in found[1:]]
             line.beside = min(each)
             line.ratio = line.beside / line.figure
             line.met = line.ratio >= TIMES_LANGGRAPH
-            line.note = f"its `sync` mode {each[0]:.2f} ms, `async` (its default) {each[1]:.2f} ms; the faster counts"
+            line.note = (
+                f"its `sync` mode {each[0]:.2f} ms, `async` (its default) {each[1]:.2f} ms; the faster counts"
+            )
         else:
             line.note = "LangGraph is not installed"
-        disc = measured("fdatasync of 4 KB in the same folder", "ms", fdatasync_ms(home, 50 if quick else 500))
+        disc = measured(
+            "fdatasync of 4 KB in the same folder", "ms", fdatasync_ms(home, 50 if quick else 500)
+        )
         disc.note = "for context: no durable step can cost less"
-        return [line, disc]
+        return explained([line, disc])
 
 
 def _langgraph(home: Path, stack: ExitStack) -> list[Callable[[], float]]:
@@ -99,11 +109,13 @@ def wide_rows(quick: bool) -> list[Line]:
                 seconds["raw"].append(raw)
         a_second = {name: [facts / s for s in runs] for name, runs in seconds.items()}
         title = f"{facts:,} facts in cycles of {each:,}, merged and journalled"
-        line = measured(title, "facts a second", a_second["ours"], peer="raw executemany, equal rows", work=ours)
+        line = measured(
+            title, "facts a second", a_second["ours"], peer="raw executemany, equal rows", work=ours
+        )
         line.beside = statistics.median(a_second["raw"])
         line.ratio = line.figure / line.beside
         line.goal, line.met = f"≥ {SHARE_OF_RAW:.0%} of raw", line.ratio >= SHARE_OF_RAW
-        return [line]
+        return explained([line])
 
 
 def run_job(pack: PackSpec, functions: Mapping[str, shapes.Saying], facts: int) -> float:
@@ -137,7 +149,9 @@ def new_job(pack: PackSpec) -> Any:
 
     row, _ = Pack.objects.get_or_create(name=pack.name)
     seeds = [{"key": "k0", "subject": "x", "value": shapes.VALUE}]
-    return Job.objects.create(pack=row, spec=orjson.dumps(pack.to_json()).decode(), seeds=orjson.dumps(seeds).decode())
+    return Job.objects.create(
+        pack=row, spec=orjson.dumps(pack.to_json()).decode(), seeds=orjson.dumps(seeds).decode()
+    )
 
 
 def _insert_raw(pack: PackSpec) -> float:

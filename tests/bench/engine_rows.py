@@ -8,7 +8,7 @@ from typing import Any
 
 from runtime.engine import Core, PackSpec
 from tests.bench import shapes
-from tests.bench.measure import in_turns
+from tests.bench.measure import explained, in_turns
 from tests.bench.result import Line, measured
 
 TIMES_LANGGRAPH = 50
@@ -30,7 +30,7 @@ def langgraph_rows(quick: bool) -> list[Line]:
         runs = (3 if quick else 15) * (5 if size == 20 else 1)
         lines.append(_beside_langgraph(f"{name} of {size} agents", pack, size, peer, graph, runs))
     lines.append(_wide_merge(3 if quick else 11))
-    return lines
+    return explained(lines)
 
 
 def _beside_langgraph(title: str, pack: PackSpec, size: int, peer: Any, graph: Any, runs: int) -> Line:
@@ -93,4 +93,4 @@ def converge_core_rows(quick: bool) -> list[Line]:
         line.ratio = line.beside / line.figure
         line.goal, line.met = "faster", line.figure < line.beside
         lines.append(line)
-    return lines
+    return explained(lines)

@@ -9,6 +9,8 @@ import pstats
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.bench.result import Line
+
 PROJECT = Path(__file__).resolve().parent.parent.parent
 TOP = 5
 
@@ -26,6 +28,14 @@ def in_turns(runs: int, *subjects: Callable[[], float]) -> list[list[float]]:
     return found
 
 
+def explained(lines: list[Line]) -> list[Line]:
+    """The lines, those that missed their goal with the profile that says why."""
+    for line in lines:
+        if line.met is False and line.work is not None:
+            line.profile = top_of_profile(line.work)
+    return lines
+
+
 def top_of_profile(work: Callable[[], object]) -> list[str]:
     """The functions that cost most by their own time, as lines with their share. The profiler itself weighs on small
     functions, so the shares are a hint at where to look and no measurement."""
@@ -37,7 +47,9 @@ def top_of_profile(work: Callable[[], object]) -> list[str]:
     stats = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
     total = sum(own for _, _, own, _, _ in stats.values()) or 1.0
     ranked = sorted(stats.items(), key=lambda row: -row[1][2])[:TOP]
-    return [f"{own / total:4.0%}  {calls:>9,} calls  {_named(*where)}" for where, (_, calls, own, _, _) in ranked]
+    return [
+        f"{own / total:4.0%}  {calls:>9,} calls  {_named(*where)}" for where, (_, calls, own, _, _) in ranked
+    ]
 
 
 def _named(file: str, line: int, name: str) -> str:

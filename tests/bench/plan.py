@@ -19,7 +19,9 @@ class Bench(NamedTuple):
 
     def load(self) -> Callable[[bool], list[Line]]:
         """The function."""
-        found: Callable[[bool], list[Line]] = getattr(import_module(f"tests.bench.{self.module}"), self.function)
+        found: Callable[[bool], list[Line]] = getattr(
+            import_module(f"tests.bench.{self.module}"), self.function
+        )
         return found
 
 

@@ -6,7 +6,7 @@ import statistics
 from typing import Any
 
 from tests.bench.house import make_submitter, open_house, running_worker, wait_until
-from tests.bench.measure import in_turns
+from tests.bench.measure import explained, in_turns
 from tests.bench.packs import AGENTS
 from tests.bench.result import Line, measured
 from tests.bench.shapes import VALUE, seconds_of
@@ -29,11 +29,13 @@ def job_rows(quick: bool) -> list[Line]:
         with running_worker(home):
             runs = in_turns(5 if quick else 25, once)[0]
         title = f"{AGENTS}-agent job, submit → RQ → converged"
-        line = measured(title, "s", runs, peer=f"Prefect, flow of {AGENTS} tasks", beside=PREFECT_SECONDS, given=True)
+        line = measured(
+            title, "s", runs, peer=f"Prefect, flow of {AGENTS} tasks", beside=PREFECT_SECONDS, given=True
+        )
         line.work = lambda: _work_off(user, "bench-chain", 10)
         line.ratio = line.figure / PREFECT_SECONDS
         line.goal, line.met = "≤ 1/10", line.ratio <= SHARE_OF_PREFECT
-        return [line]
+        return explained([line])
 
 
 def small_job_rows(quick: bool) -> list[Line]:
@@ -50,12 +52,14 @@ def small_job_rows(quick: bool) -> list[Line]:
             lambda: jobs / _work_off(user, "bench-small", jobs),
             lambda: jobs / _work_off_nothing(jobs),
         )
-        line = measured("small jobs, one worker", "jobs a second", found[0], peer="RQ no-op jobs, SimpleWorker")
+        line = measured(
+            "small jobs, one worker", "jobs a second", found[0], peer="RQ no-op jobs, SimpleWorker"
+        )
         line.work = lambda: _work_off(user, "bench-small", jobs)
         line.beside = statistics.median(found[1])
         line.ratio = line.figure / line.beside
         line.goal, line.met = f"≥ {SHARE_OF_NO_OP:.0%}", line.ratio >= SHARE_OF_NO_OP
-        return [line]
+        return explained([line])
 
 
 def _submit(user: Any, pack: str) -> Any:
@@ -97,7 +101,11 @@ def _work_off_nothing(jobs: int) -> float:
         for number in range(jobs):
             queue.enqueue_call(f"{__name__}.{do_nothing.__name__}", args=(number,), timeout=600, result_ttl=0)
         worker = SimpleWorker(
-            [queue], connection=client, serializer=JSONSerializer, default_result_ttl=0, log_job_description=False
+            [queue],
+            connection=client,
+            serializer=JSONSerializer,
+            default_result_ttl=0,
+            log_job_description=False,
         )
         seconds = seconds_of(lambda: worker.work(burst=True))
         assert worker.successful_job_count == jobs

@@ -16,7 +16,9 @@ WORDS = {True: ("met", "green"), False: ("MISSED", "red bold"), None: ("", "")}
 def print_table(record: dict[str, Any]) -> None:
     """Prints the lines of all benchmarks, then the profiles of missed goals and what could not run."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
-    table = Table(title="Converge benchmarks (quick: rough figures)" if record["quick"] else "Converge benchmarks")
+    table = Table(
+        title="Converge benchmarks (quick: rough figures)" if record["quick"] else "Converge benchmarks"
+    )
     table.add_column("work", overflow="fold", min_width=30)
     table.add_column("figure", justify="right", no_wrap=True)
     table.add_column("low – high", justify="right", no_wrap=True)
@@ -39,7 +41,11 @@ def print_table(record: dict[str, Any]) -> None:
 
 def _cells(line: dict[str, Any]) -> list[Any]:
     word, style = WORDS[line["met"]]
-    beside = f"{_number(line['beside'])}{' (given)' if line['given'] else ''}" if line["beside"] is not None else ""
+    beside = (
+        f"{_number(line['beside'])}{' (given)' if line['given'] else ''}"
+        if line["beside"] is not None
+        else ""
+    )
     spread = f"{_number(line['low'])} – {_number(line['high'])}" if line["runs"] > 1 else ""
     ratio = "" if line["ratio"] is None else f"{_number(line['ratio'])}×"
     figure = f"{_number(line['figure'])} {line['unit']}"

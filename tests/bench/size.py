@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from runtime.engine import AgentSpec, Core, Effect, InboxRow, KeySpec, PackSpec, Proposal, Run, Seed
 from tests.bench import shapes
-from tests.bench.measure import TOP
+from tests.bench.measure import TOP, explained
 from tests.bench.result import Line, measured
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -39,7 +39,7 @@ def one_change_rows(quick: bool) -> list[Line]:
             line.goal, line.met = f"flat within {FLAT_WITHIN}×", line.ratio <= FLAT_WITHIN
             line.work = lambda job=jobs[at]: [job.change_one() for _ in range(2_000)]  # type: ignore[misc]
         lines.append(line)
-    return lines
+    return explained(lines)
 
 
 class _Watched:
@@ -52,7 +52,9 @@ class _Watched:
         self.rows = 0
         given = size // 2 - 1
         for first in range(0, given, FACTS_A_CYCLE):
-            self._cycles([Seed(n, "given", f"s{n}", n) for n in range(first, min(first + FACTS_A_CYCLE, given))])
+            self._cycles(
+                [Seed(n, "given", f"s{n}", n) for n in range(first, min(first + FACTS_A_CYCLE, given))]
+            )
         self.change_one()
         assert len(self.core.facts()) == size
 
@@ -110,7 +112,9 @@ def _seeded(facts: int) -> Core:
     core = Core(PackSpec("seeded", keys=(KeySpec("k0"),), budget=shapes.BOUNDLESS))
     for first in range(0, facts, FACTS_A_CYCLE):
         last = min(first + FACTS_A_CYCLE, facts)
-        core.begin([Seed(n, "k0", f"subject {n}", {"n": n, "text": shapes.VALUE}) for n in range(first, last)])
+        core.begin(
+            [Seed(n, "k0", f"subject {n}", {"n": n, "text": shapes.VALUE}) for n in range(first, last)]
+        )
         core.finish([])
     return core
 

@@ -36,7 +36,9 @@ class Command(BaseCommand):
 def write_whole(path: Path, pieces: Iterable[str]) -> None:
     """Writes a file that is there whole or not at all. Raises CommandError (exit status 2)."""
     try:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as draft:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as draft:
             try:
                 draft.writelines(pieces)
             except BaseException:

@@ -14,7 +14,9 @@ ENTRIES_AT_ONCE = 5_000
 
 
 class Command(BaseCommand):
-    help = "Prints a job's journal, a JSON object a line: seq, cycle, and then the entry as it was written down."
+    help = (
+        "Prints a job's journal, a JSON object a line: seq, cycle, and then the entry as it was written down."
+    )
     requires_system_checks = [Tags.compatibility]
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -27,4 +29,6 @@ class Command(BaseCommand):
             seq = max(options["after"], 0)
             while entries := store.entries_after(job.pk, seq, ENTRIES_AT_ONCE):
                 seq = entries[-1].seq
-                self.stdout.write("\n".join(f'{{"seq":{e.seq},"cycle":{e.cycle},{e.body[1:]}' for e in entries))
+                self.stdout.write(
+                    "\n".join(f'{{"seq":{e.seq},"cycle":{e.cycle},{e.body[1:]}' for e in entries)
+                )

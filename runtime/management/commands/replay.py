@@ -34,7 +34,9 @@ class Command(BaseCommand):
         try:
             core = self._replay(name)
         except RecordBroken as error:
-            raise CommandError(f"The record {name} does not hold: {error}.", returncode=NOTHING_HOLDS) from error
+            raise CommandError(
+                f"The record {name} does not hold: {error}.", returncode=NOTHING_HOLDS
+            ) from error
         reached = f"the digest {core.digest}" if core.cycle else "nothing, for it has no cycle yet"
         self.stdout.write(f"The record {name} holds: {core.cycle:,} cycles merged again give {reached}.")
 

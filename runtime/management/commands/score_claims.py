@@ -78,7 +78,11 @@ class Command(BaseCommand):
         parser.add_argument("claims", metavar="CLAIMS", type=Path, help="claims, CSV or JSON")
         parser.add_argument("truth", metavar="TRUTH", type=Path, help="the truth, CSV; used for scoring only")
         parser.add_argument(
-            "--margin", metavar="M", type=_read_margin, default=MARGIN, help=f"near-tie margin (default {MARGIN:g})"
+            "--margin",
+            metavar="M",
+            type=_read_margin,
+            default=MARGIN,
+            help=f"near-tie margin (default {MARGIN:g})",
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 

@@ -51,8 +51,12 @@ class Command(BaseCommand):
         parser.add_argument("pack", metavar="PACK", help="the pack's name")
         parser.add_argument("--seeds", metavar="FILE|-", help="JSON or CSV; - reads standard input")
         parser.add_argument("--wait", action="store_true", help="show the progress until the job stops")
-        parser.add_argument("--timeout", metavar="SECONDS", type=_read_seconds, help="with --wait: wait no longer")
-        parser.add_argument("--json", action="store_true", help="print the job as one JSON object on the last line")
+        parser.add_argument(
+            "--timeout", metavar="SECONDS", type=_read_seconds, help="with --wait: wait no longer"
+        )
+        parser.add_argument(
+            "--json", action="store_true", help="print the job as one JSON object on the last line"
+        )
         parser.add_argument("--title", metavar="T", default="", help="what to call it")
         parser.add_argument("--as", metavar="USERNAME", dest="username", help="whose job it is")
 
@@ -131,7 +135,9 @@ def _read_source(source: str) -> tuple[bytes, str]:
 
 
 def _tell_problems(refused: SeedsRefused) -> str:
-    lines = [f"line {p.line}: {p.message}" if p.line else p.message for p in refused.problems[:SHOWN_PROBLEMS]]
+    lines = [
+        f"line {p.line}: {p.message}" if p.line else p.message for p in refused.problems[:SHOWN_PROBLEMS]
+    ]
     if len(refused.problems) > SHOWN_PROBLEMS:
         lines.append(f"and {len(refused.problems) - SHOWN_PROBLEMS} more")
     return "\n  ".join(["These seeds cannot be submitted; nothing was created.", *lines])

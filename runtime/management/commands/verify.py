@@ -33,7 +33,9 @@ class Command(BaseCommand):
         try:
             fold = self._verify(name)
         except RecordBroken as error:
-            raise CommandError(f"The record {name} does not hold: {error}.", returncode=NOTHING_HOLDS) from error
+            raise CommandError(
+                f"The record {name} does not hold: {error}.", returncode=NOTHING_HOLDS
+            ) from error
         self.stdout.write(f"The record {name} holds: {fold.cycle:,} cycles, {fold.entries:,} entries.")
 
     def _verify(self, name: str) -> Fold:

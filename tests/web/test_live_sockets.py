@@ -1,0 +1,190 @@
+"""The sockets, through the ASGI application as the server runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.testing import WebsocketCommunicator
+from django.conf import settings
+from django.contrib.auth.models import User
+
+from converge_site.asgi import application
+from converge_site.live import consumers
+from converge_site.live.hub import close_hub, get_hub
+from runtime.actions import cancel_job, decide_conflict
+from runtime.models import Job
+from tests.web import cast
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ORIGIN = (b"origin", b"http://127.0.0.1:8000")
+
+
+@pytest.fixture(autouse=True)
+async def _hub() -> AsyncIterator[None]:
+    yield
+    await close_hub()
+
+
+async def prepare() -> tuple[dict[str, User], Job]:
+    people = await sync_to_async(cast.make_people)()
+    return people, await sync_to_async(cast.growth_job)(people["otto"])
+
+
+async def socket(user: User | None, path: str) -> WebsocketCommunicator:
+    headers = [(b"host", b"127.0.0.1:8000"), ORIGIN]
+    if user is not None:
+        client = await sync_to_async(cast.signed_in)(user)
+        key = client.cookies[settings.SESSION_COOKIE_NAME].value
+        headers.append((b"cookie", f"{settings.SESSION_COOKIE_NAME}={key}".encode()))
+    return WebsocketCommunicator(application, path, headers=headers)
+
+
+async def next_frame(line: WebsocketCommunicator, holding: str) -> dict[str, Any]:
+    """The next frame whose HTML holds a text; others and pings are passed over."""
+    while True:
+        frame: dict[str, Any] = json.loads(await line.receive_from(timeout=5))
+        if holding in frame.get("html", ""):
+            return frame
+
+
+def seqs(frame: dict[str, Any]) -> list[int]:
+    return [int(seq) for seq in re.findall(r'data-seq="(\d+)"', frame["html"])]
+
+
+async def test_a_stranger_is_turned_away() -> None:
+    people, job = await prepare()
+    for path in (f"/ws/jobs/{job.pk}/", "/ws/jobs/"):
+        line = await socket(None, path)
+        connected, _ = await line.connect()
+        assert not connected
+    nobody = await sync_to_async(User.objects.create_user)("nemo")
+    line = await socket(nobody, "/ws/jobs/")
+    assert not (await line.connect())[0]
+
+
+async def test_a_viewer_gets_what_it_lacks_and_then_what_comes() -> None:
+    people, job = await prepare()
+    line = await socket(people["vera"], f"/ws/jobs/{job.pk}/")
+    assert (await line.connect())[0]
+    await line.send_to(text_data=json.dumps({"after": job.entries - 3}))
+    frame = await next_frame(line, "panel-header")
+    got = seqs(frame)
+    assert got == [job.entries - 2, job.entries - 1, job.entries]
+    conflict = await sync_to_async(cast.open_conflict)(job)
+    await sync_to_async(decide_conflict)(
+        people["otto"], conflict.pk, conflict.version, {"none": True}, "", "receipt-1"
+    )
+    job = await sync_to_async(cast.run_on)(job)
+    while got[-1] < job.entries:
+        got += seqs(await next_frame(line, "data-seq"))
+    assert got == list(range(got[0], job.entries + 1))
+    await line.disconnect()
+
+
+async def test_many_viewers_share_one_reading() -> None:
+    people, job = await prepare()
+    lines = [await socket(people["vera"], f"/ws/jobs/{job.pk}/") for _ in range(5)]
+    for line in lines:
+        await line.connect()
+        await line.send_to(text_data=json.dumps({"after": job.entries}))
+        await next_frame(line, "panel-header")
+    assert len(get_hub().tailer._topics) == 2  # the job and the badge
+    await sync_to_async(cancel_job)(people["otto"], job.pk, "", "receipt-1")
+    await sync_to_async(cast.run_on)(job)
+    frames = [await next_frame(line, "Cancelled") for line in lines]
+    assert all(frame == frames[0] for frame in frames)
+    for line in lines:
+        await line.disconnect()
+
+
+async def test_the_last_viewer_to_leave_ends_the_topic() -> None:
+    people, job = await prepare()
+    line = await socket(people["vera"], f"/ws/jobs/{job.pk}/")
+    await line.connect()
+    await line.send_to(text_data="{}")
+    await next_frame(line, "panel-header")
+    await line.disconnect()
+    for _ in range(100):
+        if not get_hub().tailer._topics:
+            break
+        await asyncio.sleep(0.02)
+    assert not get_hub().tailer._topics
+
+
+async def test_the_list_is_pushed_for_its_own_filter() -> None:
+    people, job = await prepare()
+    line = await socket(people["vera"], "/ws/jobs/")
+    await line.connect()
+    await line.send_to(text_data=json.dumps({"page": "jobs", "query": "status=cancelled"}))
+    assert "No job matches" in (await next_frame(line, "job-list"))["html"]
+    await sync_to_async(cancel_job)(people["otto"], job.pk, "", "receipt-1")
+    await sync_to_async(cast.run_on)(job)
+    frame = await next_frame(line, f'id="job-{job.pk}"')
+    assert "Cancelled" in frame["html"]
+    await line.disconnect()
+
+
+@pytest.mark.parametrize("text", ["not json", "[1]", "7", '"x"', "{" * 5000])
+async def test_what_makes_no_sense_ends_the_connection(text: str) -> None:
+    people, job = await prepare()
+    line = await socket(people["vera"], f"/ws/jobs/{job.pk}/")
+    await line.connect()
+    await line.send_to(text_data=text)
+    assert (await line.receive_output(timeout=5))["code"] == consumers.MAKES_NO_SENSE
+
+
+@pytest.mark.parametrize("after", ["x", -1, 1.5, None, True, 10**30])
+async def test_a_cursor_that_makes_no_sense_harms_nobody(after: Any) -> None:
+    people, job = await prepare()
+    line = await socket(people["vera"], f"/ws/jobs/{job.pk}/")
+    await line.connect()
+    await line.send_to(text_data=json.dumps({"after": after}))
+    frame = await next_frame(line, "panel-header")
+    assert frame["to"] == job.entries
+    await line.disconnect()
+
+
+async def test_signing_out_ends_the_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers, "PING_SECONDS", 0.05)
+    monkeypatch.setattr(consumers, "RECHECK_SECONDS", 0.1)
+    people, job = await prepare()
+    line = await socket(people["vera"], f"/ws/jobs/{job.pk}/")
+    await line.connect()
+    await line.send_to(text_data="{}")
+    await next_frame(line, "panel-header")
+    await sync_to_async(User.objects.filter(username="vera").update)(is_active=False)
+    while True:
+        output = await line.receive_output(timeout=5)
+        if output["type"] == "websocket.close":
+            assert output["code"] == consumers.SIGNED_OUT
+            break
+
+
+async def test_an_idle_line_is_pinged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers, "PING_SECONDS", 0.05)
+    people, _ = await prepare()
+    line = await socket(people["vera"], "/ws/jobs/")
+    await line.connect()
+    assert json.loads(await line.receive_from(timeout=5)) == {"ping": 1}
+    await line.disconnect()
+
+
+async def test_a_viewer_that_acknowledges_nothing_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    people, job = await prepare()
+    line = await socket(people["vera"], f"/ws/jobs/{job.pk}/")
+    await line.connect()
+    await line.send_to(text_data="{}")
+    await next_frame(line, "panel-header")
+    (viewer,) = get_hub().tailer._viewers["job", job.pk]
+    viewer.deliver(["x" * 400_000, "x" * 400_000])
+    while True:
+        output = await line.receive_output(timeout=5)
+        if output["type"] == "websocket.close":
+            assert output["code"] == consumers.TOO_SLOW
+            break
