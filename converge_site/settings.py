@@ -191,6 +191,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = _only_https
 CSRF_COOKIE_SECURE = _only_https
+CSRF_FAILURE_VIEW = "converge_site.views.errors.csrf_failed"
 
 # Headers
 SECURE_CONTENT_TYPE_NOSNIFF = True

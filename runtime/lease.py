@@ -63,7 +63,7 @@ def claim_job(job_id: int, worker: str) -> int | None:
 def renew_lease(job_id: int, epoch: int) -> bool:
     """Extends the lease. Returns False if the job was claimed by somebody else, or has stopped.
 
-    A job that stopped a moment ago has no lease, and must not get one: whoever comes with a decision could not claim it.
+    One that stopped a moment ago has no lease and must not get one: whoever brings a decision could not claim it.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -109,6 +109,7 @@ def kept_lease(job_id: int, epoch: int) -> Iterator[threading.Event]:
                 except DatabaseError as error:
                     # Busy or out. The lease may run out meanwhile; then another claims, and the fence stops this one.
                     log.warning("job %s: the lease could not be renewed: %s", job_id, error)
+                    connections.close_all()
                     continue
                 if not kept:
                     lost.set()

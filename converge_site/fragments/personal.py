@@ -35,9 +35,9 @@ def render_decide(
         return render_to_string(DECIDE, {"card": card})
     kind = "approve" if card.conflict.kind == "hold" else "decide"
     verdict = may(person_of(request), kind, conflict=card.conflict)
-    back = (
-        request.get_full_path() if request.method == "GET" and not request.headers.get("HX-Request") else ""
-    )
+    # The form stands on three pages; fetched alone it belongs to none of them.
+    alone = request.method != "GET" or request.path.endswith("/decide/")
+    back = "" if alone else request.get_full_path()
     context = {
         "card": card,
         "personal": True,

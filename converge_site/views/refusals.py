@@ -10,8 +10,8 @@ from runtime.actions import Refused
 STATUS = {"forbidden": 403, "stale": 409, "gone": 410, "invalid": 422}
 _TITLES = {
     403: "Not yours to do",
-    404: "Not here",
     409: "It has changed meanwhile",
+    410: "Nothing more to do here",
     422: "That does not work",
 }
 

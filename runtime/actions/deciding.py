@@ -15,6 +15,7 @@ from runtime.actions.refusals import Refused
 from runtime.actions.texts import shorten
 from runtime.engine import PackSpec
 from runtime.models import Conflict, Decision, Job
+from runtime.store import narrow_numbers
 
 Choice = dict[str, Any]
 
@@ -144,9 +145,10 @@ def _check_choice(job: Job, key: str, choice: Choice) -> dict[str, Any]:
         return {"none": True}
     if "value" not in choice:
         raise Refused("Choose one of the candidates, give another value, or reject all.", field="choice")
-    check_value("value", choice["value"])
-    check_fits_key(job, key, choice["value"])
-    return {"value": choice["value"]}
+    value = narrow_numbers(choice["value"])  # it may be a candidate, as the conflict's row gave it
+    check_value("value", value)
+    check_fits_key(job, key, value)
+    return {"value": value}
 
 
 def check_fits_key(job: Job, key: str, value: Any) -> None:

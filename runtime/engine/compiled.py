@@ -45,6 +45,11 @@ class KeyPlan:
     on_loop: bool = False
     answers: bool = False
 
+    @property
+    def is_checked(self) -> bool:
+        """Whether a schema or a constraint binds what is said."""
+        return self.schema is not None or bool(self.constraints)
+
 
 @dataclass(slots=True)
 class Compiled:
@@ -165,7 +170,11 @@ def _index_readers(
 
 
 def _place_in_tiers(pack: PackSpec, keys: dict[str, KeyPlan]) -> None:
-    answer = pack.answer or tuple(dict.fromkeys(k for a in pack.agents for k in a.writes))
+    answer = set(pack.answer or (k for a in pack.agents for k in a.writes))
+    lowest: dict[str, int] = {}
+    for agent in pack.agents:
+        for key in agent.writes:
+            lowest[key] = min(agent.tier, lowest.get(key, agent.tier))
     for name, plan in keys.items():
-        plan.tier = min((a.tier for a in pack.agents if name in a.writes), default=1)
+        plan.tier = lowest.get(name, 1)
         plan.answers = name in answer

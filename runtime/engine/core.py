@@ -135,7 +135,8 @@ class Core:
             at = end
         self._flush()
         self._drop_unfounded()
-        settle_questions(ledger, self._asked_slots)
+        if self._asked_slots:
+            settle_questions(ledger, self._asked_slots)
         self._work = NO_PLAN
         swing = None
         if self.watch is not None and (prepared or work.silenced):
@@ -196,12 +197,10 @@ class Core:
         agent.ever = True
         for one in done:
             voice, item = one.run.voice, one.run.item
-            agent.pending.pop(item, None)  # type: ignore[arg-type]
-            agent.retry.pop(item, None)
-            agent.failed.pop(item, None)
-            agent.refused.pop(item, None)
-            voice.ran, voice.silent, voice.shown, voice.failure = True, False, one.run.shown, one.failure
-            voice.refused = []
+            agent.forget(item)
+            voice.ran, voice.silent, voice.shown = True, False, one.run.shown
+            if voice.refused:
+                voice.refused = []
             if one.failure is not None:
                 agent.failed[item] = one.failure
             if self.watch is not None:
@@ -234,11 +233,8 @@ class Core:
         for cand in list(voice.said.values()):
             withdraw(ledger, cand, "what it was said about is gone")
         ledger.due = None
-        voice.silent, voice.shown, voice.failure = True, None, None
-        agent.pending.pop(voice.item, None)  # type: ignore[arg-type]
-        agent.retry.pop(voice.item, None)
-        agent.failed.pop(voice.item, None)
-        agent.refused.pop(voice.item, None)
+        voice.silent, voice.shown = True, None
+        agent.forget(voice.item)
         if agent.spec.shape == "whole":
             agent.dirty.clear()
         if self.watch is not None:

@@ -74,9 +74,9 @@ def is_eligible(ledger: Ledger, agent: AgentState) -> bool:
         return True
     spec = agent.spec
     if spec.shape == "whole":
-        if not _has_something_to_read(ledger, agent):
-            return agent.ever and not agent.voice(None).silent
-        return not agent.ever or bool(agent.dirty) or agent.voice(None).silent
+        if _has_something_to_read(ledger, agent):
+            return not agent.ever or bool(agent.dirty) or agent.voice(None).silent
+        return agent.ever and not agent.voice(None).silent
     if not agent.dirty:
         return False
     return bool(agent.reached if spec.shape == "aggregate" else _items(ledger, agent))

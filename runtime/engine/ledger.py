@@ -59,6 +59,14 @@ class AgentState:
         self.failed: dict[str | None, Failure] = {}
         self.refused: dict[str | None, list[tuple[str, str, str]]] = {}
 
+    def forget(self, item: str | None) -> None:
+        """Drops what was still to do or to tell about a voice: it runs, or falls silent, now."""
+        if self.pending:
+            self.pending.pop(item, None)  # type: ignore[arg-type]
+        for notes in (self.retry, self.failed, self.refused):
+            if notes:
+                notes.pop(item, None)
+
     def voice(self, item: str | None) -> Voice:
         """The agent's voice on `item`, made when first heard."""
         voice = self.voices.get(item)

@@ -71,7 +71,9 @@ class Watch:
 
     def note_silence(self, at: int, item: str | None) -> None:
         """A voice fell silent."""
-        self._set_voice((at, item), 0)  # like one that never ran: both run as soon as there is something to see
+        self._set_voice(
+            (at, item), 0
+        )  # like one that never ran: both run as soon as there is something to see
 
     def _set_voice(self, name: tuple[int, str | None], value: int) -> None:
         self.total = (self.total - self.voices.get(name, 0) + value) & _MASK

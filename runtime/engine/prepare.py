@@ -83,7 +83,11 @@ def check_proposal(
         ):
             check_name("key", key)
             check_name("subject", subject)
-        conf = thousandths(confidence)
+        conf = (
+            round(confidence * 1000)
+            if type(confidence) is float and 0 <= confidence <= 1
+            else thousandths(confidence)
+        )
         raw = canonical(value)
         evidence = _check_evidence(evidence_given) if evidence_given else b""
     except BoundsError as error:
@@ -100,7 +104,7 @@ def check_proposal(
     if not refusal and key not in agent.writes:
         refusal = f"`{agent.spec.name}` may not write `{key}`; it writes {', '.join(sorted(agent.writes))}"
     rule = ""
-    if not refusal:
+    if not refusal and ledger.plan.keys[key].is_checked:
         refusal, rule = check_value(ledger, agent.spec.name, key, subject, raw, conf, evidence)
     if not refusal and agent.spec.shape == "aggregate" and subject != run.item:
         refusal = f"a ruling on `{run.item}` cannot speak about `{subject}`"

@@ -102,7 +102,13 @@ def moment(value: Any) -> float | None:
         return None
     year, month, day = int(match[1]), int(match[2]), int(match[3])
     hour, minute, second = (int(match[n] or 0) for n in (4, 5, 6))
-    if not (1 <= month <= 12 and 1 <= day <= _month_length(year, month) and hour <= 24 and minute < 60 and second <= 60):
+    if not (
+        1 <= month <= 12
+        and 1 <= day <= _month_length(year, month)
+        and hour <= 24
+        and minute < 60
+        and second <= 60
+    ):
         return None
     seconds = _days_from_civil(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second
     return seconds + float(f"0.{match[7] or 0}") - _zone_seconds(match[8])

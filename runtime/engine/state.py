@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from runtime.engine.inputs import Failure
-
 EMPTY: Final = 0
 FACT: Final = 1
 CONTESTED: Final = 2
@@ -83,7 +81,7 @@ class Voice:
     `ran` says whether it completed a run; `silent` that its item is gone and what it said was withdrawn.
     """
 
-    __slots__ = ("agent", "at", "failure", "item", "ran", "refused", "said", "shown", "silent")
+    __slots__ = ("agent", "at", "item", "ran", "refused", "said", "shown", "silent")
 
     def __init__(self, agent: str, at: int, item: str | None) -> None:
         self.agent = agent
@@ -93,7 +91,6 @@ class Voice:
         self.shown: Any = None
         self.ran = False
         self.silent = False
-        self.failure: Failure | None = None
         self.refused: list[tuple[str, str, str]] = []
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal
-import re
 from typing import Any
 
 import orjson
@@ -61,6 +59,8 @@ def canonical(value: Any, limit: int = MAX_VALUE_BYTES) -> bytes:
         raise BoundsError(_plainly(error, value)) from None
     if len(raw) > limit:
         raise BoundsError(f"is {len(raw):,} bytes of JSON; the limit is {limit:,}")
+    if b"\\u0000" in raw and _NUL.search(raw):
+        raise BoundsError("holds a NUL character, which PostgreSQL cannot keep")
     return bytes(memoryview(raw))  # see log.py: a copy is cheaper than a shrunk buffer
 
 
@@ -79,7 +79,9 @@ def _clean(value: Any, depth: int, room: list[int]) -> Any:
     if kind is float:
         return _clean_float(value)
     if kind is int:
-        return value if _INT_FLOOR <= value < _INT_CEILING else _wide(value)
+        if not _INT_FLOOR <= value < _INT_CEILING:
+            raise BoundsError("holds an integer beyond 64 bits; write it as a string")
+        return value
     room[0] -= 1 if kind is not dict and kind is not list and kind is not tuple else len(value)
     if room[0] < 0:
         raise BoundsError(f"has more than {MAX_NODES:,} parts")
@@ -93,17 +95,6 @@ def _clean(value: Any, depth: int, room: list[int]) -> Any:
     if kind is list or kind is tuple:
         return [_clean(v, depth - 1, room) for v in value]
     raise BoundsError(f"holds a {kind.__name__}, which is not JSON")
-
-
-def _wide(value: int) -> float:
-    """1e22 is a number here, and PostgreSQL gives it back written out: the same number, in its one form."""
-    try:
-        number = float(value)
-    except OverflowError:
-        number = 0.0
-    if Decimal(repr(number)) != value:
-        raise BoundsError("holds an integer beyond 64 bits; write it as a string")
-    return number
 
 
 def _clean_float(value: float) -> int | float:

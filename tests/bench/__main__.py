@@ -1,4 +1,4 @@
-"""Runs the benchmarks one after the other and prints what they found: a table, then one JSON object on the last line."""
+"""Runs the benchmarks one after the other and prints what they found: a table, and one JSON object as the last line."""
 
 from __future__ import annotations
 

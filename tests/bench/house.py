@@ -36,7 +36,9 @@ def open_house() -> Iterator[Path]:
     call_command("migrate", interactive=False, verbosity=0)
     with open(os.devnull, "w") as nowhere:
         call_command("sync_packs", stdout=nowhere)
-    command = embedded_redis.server_command(embedded_redis.find_server(), settings.CONVERGE_REDIS_SOCKET)
+    socket = settings.CONVERGE_REDIS_SOCKET
+    assert socket is not None  # CONVERGE_REDIS_URL is not handed on
+    command = embedded_redis.server_command(embedded_redis.find_server(), socket)
     server = supervise.start_process(command, home / "redis.log")
     try:
         embedded_redis.wait_until_it_answers(settings.CONVERGE_REDIS_URL, seconds=15)
@@ -45,7 +47,7 @@ def open_house() -> Iterator[Path]:
         connections.close_all()
         supervise.stop_process(server, grace=5)
         # A home too deep for a socket's path has it elsewhere.
-        shutil.rmtree(settings.CONVERGE_REDIS_SOCKET.parent, ignore_errors=True)
+        shutil.rmtree(socket.parent, ignore_errors=True)
 
 
 def offer_packs(folder: Path) -> None:

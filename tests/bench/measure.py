@@ -18,6 +18,7 @@ TOP = 5
 def in_turns(runs: int, *subjects: Callable[[], float]) -> list[list[float]]:
     """Runs the subjects one after the other, `runs` times, after one round that is not counted: what disturbs the
     machine disturbs all of them alike. Each gives its own figure."""
+    settle_collector()
     found: list[list[float]] = [[] for _ in subjects]
     for turn in range(runs + 1):
         for at, subject in enumerate(subjects):
@@ -26,6 +27,13 @@ def in_turns(runs: int, *subjects: Callable[[], float]) -> list[list[float]]:
             if turn:
                 found[at].append(figure)
     return found
+
+
+def settle_collector() -> None:
+    """Takes what the imports left behind out of the garbage collector's sight: a full collection among a peer's modules
+    would be charged to whoever happens to allocate."""
+    gc.collect()
+    gc.freeze()
 
 
 def explained(lines: list[Line]) -> list[Line]:

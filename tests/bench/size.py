@@ -37,7 +37,7 @@ def one_change_rows(quick: bool) -> list[Line]:
             line.peer, line.beside = f"among {sizes[0]:,}", lines[0].figure
             line.ratio = line.figure / lines[0].figure
             line.goal, line.met = f"flat within {FLAT_WITHIN}×", line.ratio <= FLAT_WITHIN
-            line.work = lambda job=jobs[at]: [job.change_one() for _ in range(2_000)]  # type: ignore[misc]
+            line.work = lambda job=jobs[at]: [job.change_one() for _ in range(2_000)]
         lines.append(line)
     return explained(lines)
 
@@ -81,8 +81,9 @@ def memory_rows(quick: bool) -> list[Line]:
     lines: list[Line] = []
     for title, build in (("said by whole agents", _said), ("seeds, each a voice of its own", _seeded)):
         resident = _resident_after(build, facts)
-        line = Line(f"{facts:,} facts in memory, {title}", "GB", resident[0] / 1e9, [resident[0] / 1e9])
-        line.note = f"{(resident[0] - resident[2]) / facts:,.0f} bytes a fact; at most {resident[1] / 1e9:.2f} GB on the way"
+        line = Line(f"{facts:,} facts in memory, {title}", "GB", resident[0] / 1e9)
+        now, peak, before = resident
+        line.note = f"{(now - before) / facts:,.0f} bytes a fact; at most {peak / 1e9:.2f} GB on the way"
         line.goal = f"≤ {GIGABYTES} GB for 1,000,000"
         line.met = line.figure <= GIGABYTES * facts / 1_000_000
         if not line.met:

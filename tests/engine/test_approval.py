@@ -41,9 +41,9 @@ def test_a_refused_value_never_stands_and_is_a_gap_not_a_wait() -> None:
 
 
 def test_an_approval_stays_good_if_its_value_returns_and_covers_no_other() -> None:
-    it = held()
-    it.run(it.row("approve", "k", "s"))
-    it.run(it.row("decide", "k", "s", 2))
+    it = held((rule("approval", "k", exclude_submitter=True),), submitter="ada")
+    it.run(it.row("approve", "k", "s", by="otto"))
+    it.run(it.row("decide", "k", "s", 2, by="ada"))
     assert it.status("k", "s") == "held"
     it.run(it.row("undo", "k", "s"))
     assert it.value("k", "s") == 1
@@ -119,13 +119,13 @@ def test_a_condition_that_cannot_be_evaluated_waits_for_a_person() -> None:
 
 def test_an_answer_to_an_older_state_is_stale() -> None:
     """Trap: a stale answer that hit a later gate."""
-    it = held()
+    it = held((rule("approval", "k", exclude_submitter=True),), submitter="ada")
     version = it.version("k", "s")
     it.run(it.row("add_fact", "k", "s", 2))
     assert it.status("k", "s") == "contested"
     it.run(it.row("decide", "k", "s", 2))
     assert it.status("k", "s") == "held"
-    commit = it.step(it.row("approve", "k", "s", version=version))
+    commit = it.step(it.row("approve", "k", "s", by="otto", version=version))
     assert commit.receipts[0].result == "stale"
     assert it.status("k", "s") == "held"
 

@@ -23,7 +23,7 @@ def test_a_loser_rises_when_the_winner_is_withdrawn() -> None:
     it.run(it.row("add_fact", "go", "y", 1))
     assert it.value("k", "s") == "dissent"
     risen = it.last("risen")[0]
-    assert (risen["agent"], risen["item"], risen["conf"], risen["now"]) == ("@seed", "1", 200, "fact")
+    assert (risen["agent"], risen["item"], risen["conf"], risen["now"]) == ("@seed", "2", 200, "fact")
 
 
 def test_a_conflict_closes_by_itself_when_a_side_falls_away() -> None:

@@ -22,8 +22,9 @@ HOSTILE = [
     '<a hx-get="/jobs/new" hx-trigger="load" hx-swap-oob="true">x</a>',
     "' onmouseover='window.hurt=1",
     "{{ job.seeds }}{% csrf_token %}",
-    "\u202eevil\u2066",
+    "שלום 🐘 <b>&amp;</b>",
 ]
+BIDI = "\u202eevil\u2066"
 
 
 class Reader(HTMLParser):
@@ -47,7 +48,7 @@ def hostile_seeds() -> list[dict[str, Any]]:
     seeds = sample_seeds()
     for seed, name in zip([s for s in seeds if s["key"] == "channel"], HOSTILE, strict=False):
         seed["subject"] = name
-        seed["value"]["audience"] = name
+        seed["value"]["audience"] = name + BIDI
     seeds[0]["subject"] = HOSTILE[0]
     return seeds
 

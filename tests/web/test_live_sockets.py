@@ -58,7 +58,7 @@ def seqs(frame: dict[str, Any]) -> list[int]:
 
 
 async def test_a_stranger_is_turned_away() -> None:
-    people, job = await prepare()
+    _, job = await prepare()
     for path in (f"/ws/jobs/{job.pk}/", "/ws/jobs/"):
         line = await socket(None, path)
         connected, _ = await line.connect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -83,7 +84,7 @@ def test_a_long_journal_comes_in_chunks_that_join(
     decide_first(waiting_job, people["otto"])
     frames = [json.loads(frame) for frame in topic.changes(at_once=True)]
     assert len(frames) > 2
-    assert all(one["to"] == other["after"] for one, other in zip(frames, frames[1:], strict=False))
+    assert all(one["to"] == other["after"] for one, other in pairwise(frames))
     assert ["panel-header" in frame["html"] for frame in frames][-1]
 
 

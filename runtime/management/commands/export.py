@@ -16,7 +16,7 @@ from runtime.management.record_argument import NO_INPUT, database_errors_told, f
 
 
 class Command(BaseCommand):
-    help = "Writes a job's pack, seeds and journal as one JSON file, which `verify` and `replay` check without a database."
+    help = "Writes a job's pack, seeds and journal as one JSON file. `verify` and `replay` check it with no database."
     requires_system_checks = [Tags.compatibility]
 
     def add_arguments(self, parser: CommandParser) -> None:

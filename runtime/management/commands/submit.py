@@ -40,8 +40,8 @@ def _read_seconds(text: str) -> float:
 
 class Command(BaseCommand):
     help = (
-        "Submits a job. Without --seeds it runs on the pack's sample. With --wait: exit status 0 if the job reached its "
-        "top tier, 1 if it stopped short, 2 for input that cannot be submitted, 3 if nothing runs the job (no worker "
+        "Submits a job. Without --seeds it runs on the pack's sample. With --wait: exit status 0 if the job reached "
+        "its top tier, 1 if it stopped short, 2 for input that cannot be submitted, 3 if nothing runs it (no worker "
         f"listens, the database is out, --timeout is over). Unless --as names an account, it acts as {LOCAL!r}: an "
         "operator without a password, made on first use."
     )

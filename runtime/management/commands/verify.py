@@ -20,8 +20,8 @@ from runtime.verifying import RecordBroken, verify_job, verify_record
 
 class Command(BaseCommand):
     help = (
-        "Recomputes the chain of digests of a job or a bundle, and compares numbers, epochs and summary with it; for a "
-        "job also everything else its database keeps. Exit status: 0 it holds, 1 it does not, 2 there is no such record."
+        "Recomputes the chain of digests of a job or a bundle, and compares numbers, epochs and summary with it; for "
+        "a job also everything else its database keeps. Exit status: 0 it holds, 1 it does not, 2 there is none."
     )
     requires_system_checks = [Tags.compatibility]
 

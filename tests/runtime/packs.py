@@ -1,0 +1,117 @@
+"""Packs for tests, offered through entry points as those of any installed package are."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from runtime.agents import Budget, Pack, propose
+from runtime.engine import Fact, Proposal, View
+from tests.waiting import eventually
+
+# `walk`: a chain of cycles, with a gate in the middle that a test opens by making a file.
+STEPS = 14
+GATE_AT = 7
+GATE = "TEST_GATE"
+
+walk = Pack("walk", tiers=["Walked"], answer=["step"])
+walk.key("step", schema={"type": "integer"}, seed=True)
+
+
+@walk.each("step", writes=["step"], required=True, timeout=600)
+def go_on(step: Fact, view: View) -> Proposal | None:
+    """One step a cycle."""
+    gate = os.environ.get(GATE)
+    if step.value == GATE_AT and gate:
+        Path(gate).with_name("waiting").touch()
+        eventually(Path(gate).exists, seconds=60)
+    if step.value >= STEPS:
+        return None
+    return propose("step", str(step.value + 1), step.value + 1, because=[step])
+
+
+WALK_SEEDS = [{"key": "step", "subject": "1", "value": 1}]
+
+
+# `choir`: voices that take a moment each, and disagree; which comes first must not matter.
+choir = Pack("choir", tiers=["Sung"], answer=["song", "chorus"])
+choir.key("song", schema={"type": "string"}, seed=True)
+choir.key("note", schema={"type": "integer"})
+choir.key("chorus", schema={"type": "integer"})
+choir.confidence("the louder one", keys=["note"], margin=0.05)
+
+
+def _sing(number: int) -> None:
+    @choir.agent(reads=["song"], writes=["note"], name=f"voice-{number}")
+    async def voice(view: View) -> list[Proposal]:
+        await asyncio.sleep(random.random() / 200)
+        return [propose("note", song.subject, number % 4, 0.5 + number / 50) for song in view["song"]]
+
+
+for _number in range(8):
+    _sing(_number)
+
+
+@choir.agent(reads=["note"], writes=["chorus"], required=True)
+async def join(view: View) -> list[Proposal]:
+    """Sums what stands."""
+    await asyncio.sleep(random.random() / 200)
+    return [propose("chorus", note.subject, note.value * 10) for note in view["note"]]
+
+
+CHOIR_SEEDS = [{"key": "song", "subject": f"song {n}", "value": f"verse {n}"} for n in range(5)]
+
+
+# `echo`: repeats what it is told; a test can do something while it runs.
+echo = Pack("echo", tiers=["Echoed"], answer=["said", "echo"], budget=Budget(lifetime_cycles=10_000))
+echo.key("said", schema={"type": ["string", "number"]}, seed=True)
+echo.key("echo", schema={"type": ["string", "number"]})
+while_it_runs: list[Callable[[], object]] = []
+
+
+@echo.each("said", writes=["echo"], required=True)
+def repeat(said: Fact, view: View) -> Proposal:
+    """Calls what a test left for it, once."""
+    while while_it_runs:
+        while_it_runs.pop()()
+    return propose("echo", said.subject, said.value)
+
+
+ECHO_SEEDS = [{"key": "said", "subject": "hill", "value": "hello"}]
+
+
+# `panel`: two judges who disagree, a sum of what stands, and a plan that two others must approve.
+panel = Pack("panel", tiers=["Judged", "Planned"], answer=["verdict", "plan"])
+panel.key("case", schema={"type": "object"}, seed=True)
+panel.key("verdict", schema={"type": "string", "enum": ["yes", "no", "maybe"]})
+panel.key("plan", schema={"type": "integer"})
+panel.operator("people decide", keys=["verdict"])
+panel.approval("two others sign", keys=["plan"], count=2, exclude_submitter=True, groups=["operator"])
+
+
+@panel.each("case", writes=["verdict"], required=True)
+def lenient(case: Fact, view: View) -> Proposal:
+    """Says yes."""
+    return propose("verdict", case.subject, "yes", 0.6)
+
+
+@panel.each("case", writes=["verdict"], required=True)
+def strict(case: Fact, view: View) -> Iterator[Proposal]:
+    """Says no where it is told to."""
+    if case.value.get("doubtful"):
+        yield propose("verdict", case.subject, "no", 0.9)
+
+
+@panel.agent(reads=["verdict"], writes=["plan"], tier=2, required=True)
+def count(view: View) -> Proposal:
+    """Counts what was said yes to."""
+    return propose("plan", "all", sum(verdict.value == "yes" for verdict in view["verdict"]))
+
+
+PANEL_SEEDS = [
+    {"key": "case", "subject": "clear", "value": {}},
+    {"key": "case", "subject": "doubtful", "value": {"doubtful": True}},
+]
