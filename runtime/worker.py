@@ -5,6 +5,7 @@ What RQ hands over is an id and nothing else; everything else is asked of the da
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import socket
@@ -31,6 +32,14 @@ Rows = list[Seed | InboxRow]
 
 # A job that takes its worker down with it must not take down one after another for ever.
 MAX_FRUITLESS_CLAIMS = 5
+
+
+def settle_process() -> None:
+    """Suits the garbage collector to jobs: what is loaded now stays for good, and a job makes many objects that live as
+    long as it does. At the default of 700 the collector took a third of the time of wide cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def worker_name() -> str:

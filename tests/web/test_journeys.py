@@ -134,10 +134,10 @@ def same_rows(loaded: list[list[str]], pushed: list[list[str]]) -> bool:
 
 
 def first_difference(one: str, other: str) -> str:
-    place = next(
-        (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
-    )
-    return f"reloaded …{one[max(0, place - 120) : place + 160]}… but pushed …{other[max(0, place - 120) : place + 160]}…"
+    pairs = enumerate(zip(one, other, strict=False))
+    place = next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
+    around = slice(max(0, place - 120), place + 160)
+    return f"reloaded …{one[around]}… but pushed …{other[around]}…"
 
 
 def test_every_stop_on_the_way_equals_its_reload(stack: Stack, browser: Browser) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from runtime import queue
+from runtime import queue, worker
 
 
 class Command(BaseCommand):
@@ -14,4 +14,5 @@ class Command(BaseCommand):
         parser.add_argument("--burst", action="store_true", help="end when no job is queued")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        worker.settle_process()
         queue.work(burst=options["burst"])
