@@ -16,6 +16,7 @@ from django.utils import timezone
 from runtime.engine import Commit, Core
 from runtime.lease import LEASE_SECONDS, Fenced, clock_sql
 from runtime.models import Answer, Conflict, Decision
+from runtime.models.job import ENDED
 
 ACTIVITY_LENGTH = 30
 MAX_REASON = 500
@@ -158,6 +159,17 @@ def _project(tenure: Tenure, core: Core, commit: Commit, last: int, now: dt.date
         Decision.objects.filter(pk=receipt.id, job_id=tenure.job_id).update(
             status=receipt.result, message=receipt.message[:MAX_REASON], applied_cycle=commit.number
         )
+    if commit.stop is not None and commit.stop.reason in ENDED:
+        refuse_rest(tenure.job_id)
+
+
+def refuse_rest(job_id: int) -> None:
+    """Tells whoever wrote to the inbox of a job that has just ended that nothing will come of it.
+
+    The caller's transaction has updated the job's row, so rows that come later find it ended.
+    """
+    message = "The job had ended before this was applied."
+    Decision.objects.filter(job_id=job_id, status="pending").update(status="refused", message=message)
 
 
 def _project_answer(tenure: Tenure, commit: Commit, body: dict[str, Any], seq: int, now: dt.datetime) -> None:

@@ -9,24 +9,29 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from runtime.agents import functions_for, run_all
+from runtime.agents.functions import Function
 from runtime.engine import Commit, Core, Effect, InboxRow, PackSpec, Run, Seed, Stop
 
-RunAll = Callable[[Sequence[Run], Mapping[str, Any]], Sequence[Effect]]
+RunAll = Callable[[Sequence[Run], Mapping[str, Function]], Sequence[Effect]]
 
 
 class Rehearsal:
     """One job in memory. `tell` gives it rows from outside and runs it until it stops; `commits` are its cycles.
 
-    `execute` runs the agents of one cycle; effects may come back in any order. Raises PackError for a pack that cannot
-    run.
+    `functions` is the code of the agents by name, looked up in the packs installed if left out. `execute` runs the
+    agents of one cycle; effects may come back in any order. Raises PackError for a pack that cannot run.
     """
 
     def __init__(
-        self, spec: PackSpec, seeds: Iterable[Mapping[str, Any]] = (), execute: RunAll = run_all
+        self,
+        spec: PackSpec,
+        seeds: Iterable[Mapping[str, Any]] = (),
+        functions: Mapping[str, Function] | None = None,
+        execute: RunAll = run_all,
     ) -> None:
         self.core = Core(spec)
         self.commits: list[Commit] = []
-        self._functions = functions_for(spec)
+        self._functions = functions_for(spec) if functions is None else functions
         self._execute = execute
         self._seeds = number_seeds(seeds)
 

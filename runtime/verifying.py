@@ -9,7 +9,7 @@ import orjson
 
 from runtime.bundle import Record, RecordCycle, record_of_job
 from runtime.engine import GENESIS, Core, PackError
-from runtime.engine.log import OUTCOMES, chain
+from runtime.engine.log import KINDS, OUTCOMES, chain
 from runtime.engine.replay import RecordedCycle, ReplayError, replay
 from runtime.engine.values import BoundsError, canonical, thousandths
 from runtime.fold import Fold
@@ -34,7 +34,10 @@ def verify_record(record: Record) -> Fold:
         digest = cycle.digest
         for line in cycle.lines:
             try:
-                fold.add(cycle.number, line.seq, orjson.loads(line.body))
+                body = orjson.loads(line.body)
+                if body["kind"] not in KINDS:
+                    raise ValueError
+                fold.add(cycle.number, line.seq, body)
             except (KeyError, TypeError, ValueError):
                 raise RecordBroken(f"entry {line.seq} is no journal entry") from None
     _compare_summary(record.job, fold, digest)
@@ -91,11 +94,12 @@ def _compare_summary(job: dict[str, Any], fold: Fold, digest: str) -> None:
 def replay_record(record: Record) -> Core:
     """Merges the recorded effects and decisions again, without any outside call; gives the engine they lead to.
 
-    Raises RecordBroken where the same record merges to something else, or the seeds are not those it began with.
+    Raises RecordBroken where the chain does not hold, the same record merges to something else, or the seeds are not
+    those it began with.
     """
     try:
         _compare_seeds(record)
-        core = replay(record.pack, (_as_recorded(cycle) for cycle in record.cycles()))
+        core = replay(record.pack, (_as_recorded(cycle) for cycle in _chained(record.cycles())))
     except (ReplayError, PackError) as error:
         raise RecordBroken(str(error)) from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -168,7 +172,7 @@ def _compare_rows(job: Job) -> None:
         beyond = model._default_manager.filter(job_id=job.pk, **{f"{column}__gt": last}).exists()
         if beyond:
             raise RecordBroken(
-                f"there is a {model.__name__.lower()} after {last}, the last one the job knows of"
+                f"{model.__name__} {last} is the last one the job knows of, and there is one after it"
             )
 
 

@@ -24,7 +24,7 @@ from runtime.events import publish_job_event
 from runtime.lease import Fenced, claim_job, hand_over, kept_lease
 from runtime.models import Cycle, Job, JobStatus
 from runtime.queue import enqueue_job, stop_requested
-from runtime.recording import Tenure, append_cycle
+from runtime.recording import Tenure, append_cycle, refuse_rest
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ def _out_of_time(core: Core, tenure: Tenure) -> Stop | None:
 def _fail(job_id: int, epoch: int, message: str) -> str:
     """Ends a job that cannot be run at all. Its journal stays as it is."""
     with transaction.atomic():
-        Job.objects.filter(pk=job_id, epoch=epoch).update(
+        ended = Job.objects.filter(pk=job_id, epoch=epoch).update(
             status=JobStatus.FAILED,
             reason=message[:500],
             causes=[{"what": "failed", "text": message[:500]}],
@@ -148,5 +148,7 @@ def _fail(job_id: int, epoch: int, message: str) -> str:
             settled_at=timezone.now(),
             updated_at=timezone.now(),
         )
+        if ended:
+            refuse_rest(job_id)
     publish_job_event(job_id, 0, 0)
     return str(JobStatus.FAILED)

@@ -127,13 +127,14 @@
   }
 
   function addRows(piece, after) {
-    if (!rows || main.dataset.frozen) return;
+    if (!rows) return;
     const added = [...piece.children].filter((row) => Number(row.dataset.seq) > after && matches(row));
     if (!added.length) return;
+    const stays = scroller ? following : window.innerHeight + window.scrollY > document.body.scrollHeight - 200;
     for (const row of added) row.classList.add("is-new");
     rows.append(...added);
     document.getElementById("journal-empty")?.setAttribute("hidden", "");
-    if (following) { trim(); toEnd(); } else { unseen += added.length; label(); }
+    if (stays) { trim(); toEnd(); } else { unseen += added.length; label(); }
   }
 
   function resetRows(after) {
@@ -210,6 +211,9 @@
     for (const { name } of [...shown.attributes]) {
       if (name !== theirs && name !== "data-touched" && !wanted.hasAttribute(name)) shown.removeAttribute(name);
     }
+    // What is gone goes first, so that what stays need not move: a moved field loses its focus.
+    const stays = new Set([...wanted.children].map((child) => child.id));
+    for (const child of [...shown.children]) if (child.id && !stays.has(child.id)) child.remove();
     const keyed = new Map();
     for (const child of shown.children) if (child.id) keyed.set(child.id, child);
     let place = shown.firstChild;
@@ -220,6 +224,11 @@
         shown.insertBefore(next, place);
         settle(next);
         continue;
+      }
+      while (place && place !== match && !(place.id && stays.has(place.id))) {
+        const gone = place;
+        place = place.nextSibling;
+        gone.remove();
       }
       if (match !== place) shown.insertBefore(match, place);
       if (match.nodeType === Node.ELEMENT_NODE) morph(match, next);

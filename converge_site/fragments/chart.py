@@ -9,7 +9,7 @@ from runtime.models import Conflict, Cycle, Job
 
 CYCLES = 80
 WIDTH, HEIGHT = 440, 150
-LEFT, RIGHT, TOP, BOTTOM = 30, 88, 12, 22
+LEFT, RIGHT, TOP, BOTTOM = 38, 88, 12, 22
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from django.db.models import Max
 from django.urls import reverse
 
 from converge_site.fragments.columns import Column, make_columns
 from converge_site.fragments.voices import Voice, read_voices
-from runtime.models import Answer, Conflict, Job
-from runtime.store import StandingRow, standing
+from runtime.models import Answer, Conflict, Entry, Job
+from runtime.store import StandingRow, standing_row
 
 SHOWN = 24
 
@@ -94,14 +95,10 @@ def read_context(job: Job, keys: Iterable[str] | None = None, shown: int = SHOWN
     if keys is not None:
         wanted = set(keys)
         specs = [(place, spec) for place, spec in specs if spec["name"] in wanted]
-    by_key: dict[str, list[StandingRow]] = defaultdict(list)
-    for row in standing(job, keys=None if keys is None else [spec["name"] for _, spec in specs]):
-        if row.status != "empty":
-            by_key[row.key].append(row)
-    marks, questions = _read_marks(job), _read_questions(job)
+    heads = _read_heads(job, [spec["name"] for _, spec in specs])
+    known = _read_marks(job), _read_questions(job)
     return [
-        _key_set(job, place, spec, by_key[spec["name"]], (marks, questions), shown, pack["answer"])
-        for place, spec in specs
+        _key_set(job, place, spec, heads[spec["name"]], known, shown, pack["answer"]) for place, spec in specs
     ]
 
 
@@ -109,13 +106,24 @@ def read_key(job: Job, key: str, text: str = "", shown: int = SHOWN) -> KeySet |
     """One key with its slots whose subject contains `text`, up to `shown`; None if the pack has no such key."""
     for place, spec in enumerate(job.frozen_spec()["keys"]):
         if spec["name"] == key:
-            rows = [row for row in standing(job, keys=[key]) if row.status != "empty"]
-            rows = [row for row in rows if text.casefold() in row.subject.casefold()]
-            return _key_set(job, place, spec, rows, (_read_marks(job), _read_questions(job)), shown)
+            heads = [head for head in _read_heads(job, [key])[key] if text.casefold() in head[0].casefold()]
+            return _key_set(job, place, spec, heads, (_read_marks(job), _read_questions(job)), shown)
     return None
 
 
+def _read_heads(job: Job, keys: Sequence[str]) -> dict[str, list[Head]]:
+    """Every slot that shows something, by key, without its value: a key may have 100,000 and shows a page of them."""
+    changes = Entry.objects.filter(job=job, key__in=keys).exclude(now="")
+    latest = changes.values("key", "subject").annotate(last=Max("seq")).order_by().values("last")
+    found = Entry.objects.filter(job=job, seq__in=latest).exclude(now="empty")
+    heads: dict[str, list[Head]] = defaultdict(list)
+    for key, subject, status, seq in found.values_list("key", "subject", "now", "seq"):
+        heads[key].append((subject, status, seq))
+    return heads
+
+
 Slot = tuple[str, str]
+Head = tuple[str, str, int]  # subject, what the slot shows, the entry that made it so
 # The newest answer's marks, and the open questions.
 Known = tuple[dict[Slot, dict[str, Any]], dict[Slot, int]]
 
@@ -124,15 +132,18 @@ def _key_set(
     job: Job,
     place: int,
     spec: dict[str, Any],
-    rows: list[StandingRow],
+    heads: list[Head],
     known: Known,
     shown: int,
     answer: Sequence[str] = (),
 ) -> KeySet:
     # What waits for a person comes first: it must not hide behind "and 900 more".
-    rows = sorted(rows, key=lambda row: (row.status == "fact", row.subject))
-    visible = rows[:shown]
-    voices = read_voices(job.pk, spec["name"], [row.subject for row in visible])
+    heads = sorted(heads, key=lambda head: (head[1] == "fact", head[0]))
+    visible = {seq: subject for subject, _, seq in heads[:shown]}
+    entries = {entry.seq: entry for entry in Entry.objects.filter(job=job, seq__in=visible)}
+    rows = [standing_row(entries[seq]) for seq in visible]
+    voices = read_voices(job.pk, spec["name"], visible.values())
+    counts = Counter(status for _, status, _ in heads)
     return KeySet(
         place=place,
         name=spec["name"],
@@ -142,10 +153,10 @@ def _key_set(
         subject_label=spec.get("subject_label") or "Subject",
         columns=make_columns(spec.get("schema") or {}),
         in_answer=not answer or spec["name"] in answer,
-        rows=[_fact_row(job.pk, row, voices.get(row.subject, []), *known) for row in visible],
-        facts=sum(row.status == "fact" for row in rows),
-        contested=sum(row.status == "contested" for row in rows),
-        held=sum(row.status == "held" for row in rows),
+        rows=[_fact_row(job.pk, row, voices.get(row.subject, []), *known) for row in rows],
+        facts=counts["fact"],
+        contested=counts["contested"],
+        held=counts["held"],
     )
 
 

@@ -69,13 +69,11 @@ def _settle_hold(ledger: Ledger, slot: Slot, desk: Desk) -> None:
     asked = slot.would if slot.status == HELD else None
     if asked == desk.asked:
         return
-    if (
-        desk.asked is not None
-        and asked is None
-        and desk.asked not in desk.refusals
-        and slot.raw != desk.asked
-    ):
-        ledger.log.add({**_named(slot, "approval", "lapsed"), "value": Fragment(desk.asked)})
+    if desk.asked is not None and asked is None and desk.asked not in desk.refusals:
+        fields = {**_named(slot, "approval", "lapsed"), "value": Fragment(desk.asked)}
+        if desk.verdict is not None:
+            fields["how"] = "decided"
+        ledger.log.add(fields)
     desk.asked = asked
     if asked is None:
         return

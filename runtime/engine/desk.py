@@ -203,6 +203,8 @@ def _approve(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) 
     have = max(approvals_for(slot.desk, r, raw, ledger.submitter) for r in rules)
     need = max(r.needs for r in rules)
     receipt = _restand(ledger, row, slot, fields, f"approved, {have} of {need}")
+    if slot.status != HELD:
+        slot.own_desk().asked = None  # this entry says so; any other end of a hold is told when the cycle closes
     ledger.log.add(
         {
             "kind": "approval",

@@ -308,11 +308,14 @@ class Naive:
         )
 
     def loop_keys(self) -> set[str]:
-        """Keys from which the pack's graph (what is read -> what is written) leads back to themselves."""
+        """Keys from which the pack's graph (what is read -> what is written) leads back to themselves.
+
+        An aggregation agent is shown the sides of its key, which are no facts: they are no edge.
+        """
         edges = {
             (read, written)
             for agent in self.pack.agents
-            for read in {*self.reads(agent.name), *([agent.over] if agent.over else [])}
+            for read in {*self.reads(agent.name), *([agent.over] if agent.shape in ("each", "grouped") else [])}
             for written in self.writes(agent.name)
         }
         return {k for k in {a for a, _ in edges} if k in reachable(k, edges)}

@@ -117,8 +117,8 @@ class NaiveJob(NaiveCycle):
             elif agent.required:
                 if agent.shape == "whole" and (agent.name, None) not in self.last:
                     found.add(("nothing_to_read", agent.name))
-                found |= {("failed", agent.name, str(item)) for name, item in self.failed if name == agent.name}
-                found |= {("rejected", agent.name, str(item)) for name, item in self.rejected if name == agent.name}
+                for what, voices in (("failed", self.failed), ("rejected", self.rejected)):
+                    found |= {(what, v[0], str(v[1])) for v in voices if v[0] == agent.name and self.may_speak(v)}
         words = {"contested": "conflict", "held": "hold", "refused": "refused"}
         for slot, stands in self.everything().items():
             if stands.status in words and self.key_tier(slot[0]) == tier:
@@ -129,6 +129,11 @@ class NaiveJob(NaiveCycle):
                 if not self.meanings[rule.expression]({}, self.standing_values):
                     found.add(("invariant", rule.name))
         return found
+
+    def may_speak(self, voice: Voice) -> bool:
+        """Whether anybody waits for the voice: an aggregation agent only where its rule is reached."""
+        agent = self.agent(voice[0])
+        return agent.shape != "aggregate" or self.asked(agent.name, (agent.over, voice[1]))
 
     def reached(self) -> int:
         """The highest tier that is reached: it and all below have no gap."""

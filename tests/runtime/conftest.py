@@ -1,5 +1,6 @@
 """Packs of the tests' own, and a queue that is empty."""
 
 from tests.runtime.fixtures import empty_queue, installed, use_packs
+from tests.runtime.workers import workers
 
-__all__ = ["empty_queue", "installed", "use_packs"]
+__all__ = ["empty_queue", "installed", "use_packs", "workers"]

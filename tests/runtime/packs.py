@@ -41,7 +41,7 @@ choir = Pack("choir", tiers=["Sung"], answer=["song", "chorus"])
 choir.key("song", schema={"type": "string"}, seed=True)
 choir.key("note", schema={"type": "integer"})
 choir.key("chorus", schema={"type": "integer"})
-choir.confidence("the louder one", keys=["note"], margin=0.05)
+choir.confidence("the louder one", keys=["note"], margin=0.01)
 
 
 def _sing(number: int) -> None:

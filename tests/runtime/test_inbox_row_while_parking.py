@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from runtime import queue
+from runtime import queue, store
 from runtime.actions import add_fact, cancel_job
 from runtime.models import Decision, Entry, Job
 from runtime.verifying import verify_job
 from runtime.worker import run_job
 from tests.runtime.fixtures import Use
 from tests.runtime.packs import ECHO_SEEDS, while_it_runs
-from tests.runtime.stage import person, receipt, submit, tell
+from tests.runtime.stage import person, receipt, submit
 
 
 @pytest.fixture(autouse=True)
@@ -49,14 +49,24 @@ def test_row_that_comes_while_a_job_is_being_cancelled_is_told_so() -> None:
 
 
 @pytest.mark.django_db
-def test_row_that_misses_the_cancelled_cycle_is_refused_and_not_left_pending() -> None:
+def test_row_that_misses_the_cancelled_cycle_is_refused_and_not_left_pending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     job = submit("echo", ECHO_SEEDS)
-    while_it_runs.append(lambda: tell(job, "cancel", "otto"))
-    while_it_runs.append(lambda: say(job, "first"))
     run_job(job.pk)
+    cancel_job(person("otto", "operator"), job.pk, "enough", receipt())
+    read = store.pending_rows
+
+    def read_and_be_late(job_id: int) -> Any:
+        found = read(job_id)
+        say(job, "a moment too late")
+        return found
+
+    monkeypatch.setattr(store, "pending_rows", read_and_be_late)
+    assert run_job(job.pk) == "cancelled"
+    late = Decision.objects.get(job=job, act="add_fact")
+    assert (late.status, late.message) == ("refused", "The job had ended before this was applied.")
     job.refresh_from_db()
-    assert job.status == "cancelled"
-    assert not Decision.objects.filter(job=job, status="pending").exists()
     verify_job(job)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class Stack:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
+        self.sessions: dict[str, Any] = {}  # the cookies of who has signed in already
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -85,6 +87,17 @@ class Stack:
         )
         return done.stdout
 
-    def shell(self, code: str) -> Any:
-        """The JSON that a piece of code prints on its last line."""
-        return json.loads(self.manage("shell", "-v", "0", "-c", code).strip().splitlines()[-1])
+    def head_of(self, job: int) -> int:
+        """The last entry of a job, read from the database beside the running processes."""
+        return int(self._query("SELECT entries FROM runtime_job WHERE id = ?", job))
+
+    def is_idle(self, job: int) -> bool:
+        """Whether no runtime has the job and nothing waits to be applied."""
+        active = "SELECT count(*) FROM runtime_job WHERE id = ? AND status IN ('queued', 'running')"
+        pending = "SELECT count(*) FROM runtime_decision WHERE job_id = ? AND status = 'pending'"
+        return not self._query(active, job) and not self._query(pending, job)
+
+    def _query(self, sql: str, job: int) -> int:
+        address = f"file:{self.home / 'converge.sqlite3'}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, timeout=10)) as database:
+            return int(database.execute(sql, (job,)).fetchone()[0])

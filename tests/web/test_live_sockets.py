@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,9 +14,10 @@ from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import OperationalError
 
 from converge_site.asgi import application
-from converge_site.live import consumers
+from converge_site.live import consumers, hub, topics
 from converge_site.live.hub import close_hub, get_hub
 from runtime.actions import cancel_job, decide_conflict
 from runtime.models import Job
@@ -188,3 +190,44 @@ async def test_a_viewer_that_acknowledges_nothing_is_disconnected(monkeypatch: p
         if output["type"] == "websocket.close":
             assert output["code"] == consumers.TOO_SLOW
             break
+
+
+async def test_without_hints_news_come_a_little_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_redis() -> None:
+        raise ConnectionError("Redis is out")
+
+    monkeypatch.setattr(hub, "get_channel_layer", no_redis)
+    people, job = await prepare()
+    line = await socket(people["vera"], f"/ws/jobs/{job.pk}/")
+    await line.connect()
+    await line.send_to(text_data=json.dumps({"after": job.entries}))
+    await next_frame(line, "panel-header")
+    await sync_to_async(cancel_job)(people["otto"], job.pk, "", "receipt-1")
+    await sync_to_async(cast.run_on)(job)
+    assert "Cancelled" in (await next_frame(line, "Cancelled"))["html"]
+    await line.disconnect()
+
+
+async def test_a_database_that_was_away_costs_nothing_but_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    people, job = await prepare()
+    line = await socket(people["vera"], f"/ws/jobs/{job.pk}/")
+    await line.connect()
+    await line.send_to(text_data=json.dumps({"after": job.entries}))
+    await next_frame(line, "panel-header")
+    with monkeypatch.context() as away:
+        broken = threading.Event()
+
+        def fail(*args: Any) -> None:
+            broken.set()
+            raise OperationalError("the database is away")
+
+        away.setattr(topics, "entries_after", fail)
+        get_hub().tailer.hint()
+        assert await asyncio.to_thread(broken.wait, 5)
+        await sync_to_async(cancel_job)(people["otto"], job.pk, "", "receipt-1")
+        job = await sync_to_async(cast.run_on)(job)
+    got: list[int] = []
+    while not got or got[-1] < job.entries:
+        got += seqs(await next_frame(line, "data-seq"))
+    assert got == list(range(got[0], job.entries + 1))
+    await line.disconnect()
