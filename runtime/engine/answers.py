@@ -15,7 +15,7 @@ def incomplete_keys(ledger: Ledger) -> dict[str, str]:
     gap began (D4.3)."""
     found: dict[str, str] = {}
     for agent in ledger.agents:
-        if agent.failed:
+        if agent.open_failures():
             found.update({key: key for key in sorted(agent.writes) if key not in found})
     growing = bool(found)
     while growing:

@@ -134,7 +134,8 @@ class Core:
             self._merge_agent(prepared[at].agent, prepared[at:end])
             at = end
         self._flush()
-        self._drop_unfounded()
+        if ledger.loop_loosened:
+            self._drop_unfounded()
         if self._asked_slots:
             settle_questions(ledger, self._asked_slots)
         self._work = NO_PLAN
@@ -145,17 +146,13 @@ class Core:
         self.stop = self.closing.close(work.tier, swing, stop)
         entries = ledger.log.entries
         self.digest = chain(self.digest, [e.body for e in entries])
-        changes = sum(1 for slot, before in self._changed.items() if slot.shown() != before)
+        changes = 0
+        for slot, before in self._changed.items():
+            if (slot.status, slot.raw, slot.strength) != before:
+                changes += 1
+        first, ran, tier = self._first_seq, len(prepared), self.closing.tier
         return Commit(
-            ledger.cycle,
-            self._first_seq,
-            entries,
-            self.digest,
-            len(prepared),
-            changes,
-            self.closing.tier,
-            self._receipts,
-            self.stop,
+            ledger.cycle, first, entries, self.digest, ran, changes, tier, self._receipts, self.stop
         )
 
     def _flush(self) -> None:
@@ -195,19 +192,21 @@ class Core:
             self._forget_absent(agent, done)
         agent.dirty.clear()
         agent.ever = True
+        rules = agent.spec.shape == "aggregate"
         for one in done:
-            voice, item = one.run.voice, one.run.item
+            run = one.run
+            voice, item = run.voice, run.item
             agent.forget(item)
-            voice.ran, voice.silent, voice.shown = True, False, one.run.shown
+            voice.ran, voice.silent, voice.shown = True, False, run.shown
             if voice.refused:
                 voice.refused = []
             if one.failure is not None:
                 agent.failed[item] = one.failure
             if self.watch is not None:
-                self.watch.note_run(one.run, one.failure)
+                self.watch.note_run(run, one.failure)
             if one.failure is not None:
                 continue
-            if agent.spec.shape == "aggregate":
+            if rules:
                 merge_ruling(ledger, one)
             else:
                 merge_run(ledger, one)

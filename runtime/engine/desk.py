@@ -143,11 +143,15 @@ def _plain(ledger: Ledger, row: InboxRow, fields: dict[str, Any]) -> Receipt:
         return _finish(ledger, row, fields, "applied", "the job ends here")
     count = 0
     for agent in ledger.agents:
-        if agent.failed:
-            agent.retry.update(dict.fromkeys(agent.failed))
-            ledger.awake[agent.tier][agent.at] = None
-            ledger.due = None
-            count += len(agent.failed)
+        if not agent.failed:
+            continue
+        due = agent.open_failures()
+        for item in set(agent.failed) - set(due):  # not reached now: due as soon as it is
+            agent.voice(item).shown = None
+        agent.retry.update(dict.fromkeys(due))
+        ledger.awake[agent.tier][agent.at] = None
+        ledger.due = None
+        count += len(due)
     message = (
         f"{count} failed {'run is' if count == 1 else 'runs are'} tried again"
         if count
@@ -204,7 +208,9 @@ def _approve(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) 
     need = max(r.needs for r in rules)
     receipt = _restand(ledger, row, slot, fields, f"approved, {have} of {need}")
     if slot.status != HELD:
-        slot.own_desk().asked = None  # this entry says so; any other end of a hold is told when the cycle closes
+        slot.own_desk().asked = (
+            None  # this entry says so; any other end of a hold is told when the cycle closes
+        )
     ledger.log.add(
         {
             "kind": "approval",

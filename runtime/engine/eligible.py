@@ -38,6 +38,8 @@ class Plan(NamedTuple):
 
 NO_PLAN = Plan(0, [], [])
 
+_new = tuple.__new__  # see log.py
+
 
 def lowest_tier(ledger: Ledger) -> int:
     """The lowest tier with an eligible voice, 0 if nobody is: a fixed point (D2.5)."""
@@ -62,7 +64,7 @@ def _any_awake(ledger: Ledger, awake: dict[int, None]) -> bool:
 def _awake_in(ledger: Ledger, tier: int) -> list[AgentState]:
     awake = ledger.awake[tier]
     if len(awake) == 1:
-        return [ledger.agents[at] for at in awake]  # the one that made the tier due
+        return [ledger.agents[next(iter(awake))]]  # the one that made the tier due
     found = [ledger.agents[at] for at in sorted(awake) if is_eligible(ledger, ledger.agents[at])]
     ledger.awake[tier] = {agent.at: None for agent in found}
     return found
@@ -121,8 +123,8 @@ def _plan_whole(ledger: Ledger, agent: AgentState, runs: list[Run], silenced: li
         silenced.append(voice)
         return
     block = Block(agent.reads) if agent.reads else None
-    view = View({k: ledger.keys[k] for k in agent.reads})
-    runs.append(Run(agent.spec, None, view, voice, None, Premises((), block, True)))
+    premises = Premises((), block, True)
+    runs.append(_new(Run, (agent.spec, None, View(agent.shown), voice, None, premises)))
 
 
 def _plan_items(ledger: Ledger, agent: AgentState, runs: list[Run], silenced: list[Voice]) -> None:
@@ -131,7 +133,7 @@ def _plan_items(ledger: Ledger, agent: AgentState, runs: list[Run], silenced: li
     shape = agent.spec.shape
     if agent.dirty:
         names.update(dict.fromkeys(agent.reached if shape == "aggregate" else _items(ledger, agent)))
-    others = {k: ledger.keys[k] for k in agent.reads}
+    others = agent.shown
     block = Block(agent.reads) if agent.reads else None
     make = {"each": _run_each, "grouped": _run_group, "aggregate": _run_sides}[shape]
     for name in sorted(n for n in names if n is not None):
@@ -150,7 +152,7 @@ def _run_each(
         return None
     premises = Premises(((slot, slot.raw),), block, True)
     view = View(others, item=Fact(slot))
-    return Run(agent.spec, name, view, agent.voice(name), (slot.raw, slot.strength), premises)
+    return _new(Run, (agent.spec, name, view, agent.voice(name), (slot.raw, slot.strength), premises))
 
 
 def _run_group(

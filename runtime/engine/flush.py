@@ -17,17 +17,22 @@ def flush(ledger: Ledger) -> list[tuple[Slot, Shown, Shown]]:
     touched, ledger.touched = ledger.touched, {}
     ledger.due = None
     regroup: dict[int, dict[str, None]] = {}
+    plans, keys, agents, awake = ledger.plan.keys, ledger.keys, ledger.agents, ledger.awake
     for slot, before in touched.items():
-        plan = ledger.plan.keys[slot.key]
+        plan = plans[slot.key]
         after = (slot.status, slot.raw, slot.strength)
         if after != before:
             changed.append((slot, before, after))
             ledger.loop_loosened |= plan.on_loop
-            _count(ledger, ledger.keys[slot.key], slot, before, after)
-            if before[1] != after[1]:
-                _shake_premises(ledger, slot, before[1], after[1])
+            state = keys[slot.key]
+            _count(ledger, state, slot, before[0], after[0])
+            if (slot.dependents or state.blocks) and before[1] != after[1]:
+                _shake_premises(ledger, state, slot, before[1], after[1])
             for at in plan.readers:
-                _tell_reader(ledger, at, slot, before, after)
+                agent = agents[at]
+                if agent.ever:
+                    _note(agent.dirty, slot, before, after)
+                awake[agent.tier][at] = None
             for at in plan.visitors:
                 _tell_visitor(ledger, ledger.agents[at], slot, regroup)
             if plan.answers:
@@ -39,14 +44,14 @@ def flush(ledger: Ledger) -> list[tuple[Slot, Shown, Shown]]:
     return changed
 
 
-def _count(ledger: Ledger, state: KeyState, slot: Slot, before: Shown, after: Shown) -> None:
+def _count(ledger: Ledger, state: KeyState, slot: Slot, before: int, after: int) -> None:
     state.changed_at = ledger.cycle
-    state.shown += (after[0] != EMPTY) - (before[0] != EMPTY)
-    ledger.standing += (after[0] == FACT) - (before[0] == FACT)
-    if before[0] == after[0]:
+    if before == after:
         return
-    if before[0] >= CONTESTED or after[0] >= CONTESTED:
-        _file(ledger, state, slot, before[0], after[0])
+    state.shown += (after != EMPTY) - (before != EMPTY)
+    ledger.standing += (after == FACT) - (before == FACT)
+    if before >= CONTESTED or after >= CONTESTED:
+        _file(ledger, state, slot, before, after)
 
 
 def _file(ledger: Ledger, state: KeyState, slot: Slot, before: int, after: int) -> None:
@@ -59,14 +64,16 @@ def _file(ledger: Ledger, state: KeyState, slot: Slot, before: int, after: int) 
     ledger.held += (after == HELD) - (before == HELD)
 
 
-def _shake_premises(ledger: Ledger, slot: Slot, before: bytes | None, after: bytes | None) -> None:
+def _shake_premises(
+    ledger: Ledger, state: KeyState, slot: Slot, before: bytes | None, after: bytes | None
+) -> None:
     """A premise falls when its value no longer stands there, and is good again if it returns (D3.5)."""
     if slot.dependents:
         for premises, raw in slot.dependents.items():
             premises.fallen += (raw == before) - (raw == after)
             if premises.fallen:
                 ledger.shaken[premises] = None
-    for block in ledger.keys[slot.key].blocks:
+    for block in state.blocks:
         if slot not in block.changed:
             block.changed[slot] = before
             if before is not None:
@@ -84,13 +91,6 @@ def _note(dirty: dict[Slot, Shown], slot: Slot, before: Shown, after: Shown) -> 
         dirty[slot] = before
     elif first == after:
         del dirty[slot]
-
-
-def _tell_reader(ledger: Ledger, at: int, slot: Slot, before: Shown, after: Shown) -> None:
-    agent = ledger.agents[at]
-    if agent.ever:
-        _note(agent.dirty, slot, before, after)
-    ledger.awake[agent.tier][at] = None
 
 
 def _tell_visitor(ledger: Ledger, agent: AgentState, slot: Slot, regroup: dict[int, dict[str, None]]) -> None:

@@ -30,22 +30,26 @@ class AgentState:
         "ever",
         "failed",
         "groups",
+        "is_plain",
         "member",
         "pending",
         "reached",
         "reads",
         "refused",
         "retry",
+        "shown",
         "spec",
         "tier",
         "voices",
         "writes",
     )
 
-    def __init__(self, at: int, spec: AgentSpec, reads: tuple[str, ...], tier: int) -> None:
+    def __init__(self, at: int, spec: AgentSpec, reads: dict[str, KeyState], tier: int) -> None:
         self.at = at
         self.spec = spec
-        self.reads = reads
+        self.reads = tuple(reads)
+        self.shown = reads
+        self.is_plain = spec.shape != "aggregate" and not spec.append
         self.tier = tier
         self.writes = frozenset(spec.writes or ((spec.over,) if spec.shape == "aggregate" else ()))
         self.voices: dict[str | None, Voice] = {}
@@ -67,6 +71,18 @@ class AgentState:
             if notes:
                 notes.pop(item, None)
 
+    def open_failures(self) -> dict[str | None, Failure]:
+        """The voices whose latest run failed. An aggregation agent's count only where its rule is reached."""
+        if self.spec.shape != "aggregate":
+            return self.failed
+        return {item: failure for item, failure in self.failed.items() if item in self.reached}
+
+    def open_refusals(self) -> dict[str | None, list[tuple[str, str, str]]]:
+        """The voices whose latest run said something that was refused, counted like failures."""
+        if self.spec.shape != "aggregate":
+            return self.refused
+        return {item: rows for item, rows in self.refused.items() if item in self.reached}
+
     def voice(self, item: str | None) -> Voice:
         """The agent's voice on `item`, made when first heard."""
         voice = self.voices.get(item)
@@ -86,7 +102,7 @@ class Ledger:
             AgentState(
                 at,
                 spec,
-                plan.reads[at],
+                {key: self.keys[key] for key in plan.reads[at]},
                 plan.keys[spec.over].tier if spec.shape == "aggregate" else spec.tier,
             )
             for at, spec in enumerate(plan.agents)

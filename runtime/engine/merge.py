@@ -16,9 +16,8 @@ from runtime.engine.state import CONTESTED, FACT, HELD, STATUS_NAMES, Candidate,
 def merge_run(ledger: Ledger, done: Prepared) -> None:
     """Merges what one voice said: withdrawals first, then statements as proposed (D2.3)."""
     voice = done.run.voice
-    valid = {(s.key, s.subject) for s in done.said if type(s) is Statement}
     if voice.said:
-        _withdraw_unsaid(ledger, done, valid)
+        _withdraw_unsaid(ledger, done)
     for said in done.said:
         if isinstance(said, Statement):
             merge_statement(ledger, voice, said)
@@ -26,8 +25,9 @@ def merge_run(ledger: Ledger, done: Prepared) -> None:
             write_rejected(ledger, voice, said)
 
 
-def _withdraw_unsaid(ledger: Ledger, done: Prepared, valid: set[tuple[str, str]]) -> None:
+def _withdraw_unsaid(ledger: Ledger, done: Prepared) -> None:
     """A run speaks for its voice: what it said before and does not say now is withdrawn (D3.5)."""
+    valid = {(s.key, s.subject) for s in done.said if type(s) is Statement}
     refused = {(s.key, s.subject) for s in done.said if type(s) is Rejected}
     append = done.agent.spec.append
     for cand in list(done.run.voice.said.values()):
@@ -52,17 +52,13 @@ def merge_statement(ledger: Ledger, voice: Voice, said: Statement) -> None:
             ledger.rebase(old, premises)
         return
     plan = ledger.plan.keys[key]
+    log = ledger.log
     before = (slot.status, slot.raw, slot.strength)
-    supported = before[0] == FACT and before[1] == raw and _another_says(slot, voice, raw)
     stood = old is not None and before[0] == FACT and before[1] == old.raw
-    ledger.put(Candidate(voice, slot, raw, conf, evidence, premises, ledger.log.seq), old)
+    ledger.put(Candidate(voice, slot, raw, conf, evidence, premises, log.seq), old)
     standing = ledger.restand(slot, plan)
-    if standing is None:  # alone in its slot, and nobody is asked
-        outcome, reason = ("revised" if stood else "accepted"), ""
-    else:
-        outcome, reason = outcome_of(slot, standing, raw, supported, stood)
     fields: dict[str, Any] = {
-        "kind": outcome,
+        "kind": "revised" if stood else "accepted",
         "agent": voice.agent,
         "key": key,
         "subject": subject,
@@ -75,9 +71,17 @@ def merge_statement(ledger: Ledger, voice: Voice, said: Statement) -> None:
         fields["evidence"] = Fragment(evidence)
     if because is not None:
         fields["because"] = because
+    if standing is None:  # alone in its slot, and nobody is asked: what it says is what stands
+        if before != (FACT, raw, conf):
+            fields["now"] = "fact"
+            slot.seq, slot.cycle = log.seq, ledger.cycle
+        log.add(fields)
+        return
+    supported = before[0] == FACT and before[1] == raw and _another_says(slot, voice, raw)
+    fields["kind"], reason = outcome_of(slot, standing, raw, supported, stood)
     if reason:
         fields["reason"] = reason
-    if standing is not None and standing.trace:
+    if standing.trace:
         fields["trace"] = standing.trace
     write_with_change(ledger, slot, before, fields, raw, conf, standing)
 

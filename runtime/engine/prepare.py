@@ -16,6 +16,8 @@ from runtime.engine.values import MAX_NAME, THOUSAND, BoundsError, canonical, ch
 MAX_PROPOSALS = 200_000
 MAX_EVIDENCE_BYTES = 16 * 1024
 
+_new = tuple.__new__  # see log.py
+
 
 class Statement(NamedTuple):
     """A proposal in good order. `because` are the entries it names, None for all it was shown."""
@@ -61,8 +63,10 @@ def prepare(ledger: Ledger, run: Run, effect: Effect) -> Prepared:
     if len(proposals) > MAX_PROPOSALS:
         message = f"returned {len(proposals):,} proposals; the limit of one run is {MAX_PROPOSALS:,}"
         return Prepared(run, agent, [], Failure("bad_output", message))
-    checked = [check_proposal(ledger, agent, run, p) for p in proposals]
-    return Prepared(run, agent, checked if len(checked) < 2 else _refuse_twice_said(checked), None)
+    checked: list[Statement | Rejected] = []
+    for proposal in proposals:  # one run often says one thing: a comprehension would cost as much again
+        checked.append(check_proposal(ledger, agent, run, proposal))
+    return _new(Prepared, (run, agent, checked if len(checked) < 2 else _refuse_twice_said(checked), None))
 
 
 def check_proposal(
@@ -110,7 +114,7 @@ def check_proposal(
         refusal = f"a ruling on `{run.item}` cannot speak about `{subject}`"
     if refusal:
         return Rejected(key, subject, raw, conf, evidence, because, refusal, rule)
-    return Statement(key, subject, raw, conf, evidence, premises, because)
+    return _new(Statement, (key, subject, raw, conf, evidence, premises, because))
 
 
 def _malformed(

@@ -12,6 +12,9 @@ from runtime.engine.state import Premises
 def run_entry(ledger: Ledger, agent: AgentState, done: list[Prepared]) -> dict[str, Any]:
     """One entry for all of an agent's runs in a cycle: counts, failures, and what no merge entry will tell."""
     fields: dict[str, Any] = {"kind": "run", "agent": agent.spec.name, "ran": len(done)}
+    if len(done) == 1 and done[0].failure is None and not done[0].run.voice.said and agent.is_plain:
+        fields["said"] = len(done[0].said)
+        return fields
     said = 0
     failed: list[dict[str, Any]] = []
     abstained: list[str] = []

@@ -26,11 +26,12 @@ def judge_tiers(ledger: Ledger, upto: int, provisional: dict[Slot, None]) -> lis
 def _gaps(ledger: Ledger, tier: int, provisional: dict[Slot, None]) -> list[Gap]:
     gaps: list[Gap] = []
     for agent in ledger.agents:
-        if agent.tier == tier:
+        if agent.tier == tier and (agent.spec.required or is_eligible(ledger, agent)):
             gaps += _agent_gaps(ledger, agent)
     for name, plan in ledger.plan.keys.items():
-        if plan.tier == tier:
-            gaps += _question_gaps(ledger, name)
+        state = ledger.keys[name]
+        if plan.tier == tier and (state.contested or state.held):
+            gaps += _slot_gaps("conflict", state.contested) + _slot_gaps("hold", state.held)
     gaps += _slot_gaps("refused", (s for s in ledger.refused_slots if _tier_of(ledger, s) == tier))
     gaps += _slot_gaps("provisional", (s for s in provisional if _tier_of(ledger, s) == tier))
     for rule in ledger.plan.invariants:
@@ -52,11 +53,11 @@ def _agent_gaps(ledger: Ledger, agent: AgentState) -> list[Gap]:
     gaps: list[Gap] = []
     if agent.spec.shape == "whole" and (not agent.ever or agent.voice(None).silent):
         gaps.append(_gap("nothing_to_read", f"`{name}` is required and has nothing to read", agent=name))
-    for item, failure in _first(agent.failed):
+    for item, failure in _first(agent.open_failures()):
         on = f" on {item}" if item is not None else ""
         text = f"`{name}` failed{on}: {failure.message} ({failure.cls})"
         gaps.append(_gap("failed", text, agent=name, item=item, cls=failure.cls, transient=failure.transient))
-    for item, refusals in _first(agent.refused):
+    for item, refusals in _first(agent.open_refusals()):
         key, subject, why = refusals[0]
         text = f"what `{name}` proposed was refused: {why}"
         gaps.append(_gap("rejected", text, agent=name, item=item, key=key, subject=subject))
@@ -66,11 +67,6 @@ def _agent_gaps(ledger: Ledger, agent: AgentState) -> list[Gap]:
 def _first(named: dict[Any, Any]) -> list[tuple[Any, Any]]:
     """The first few, in canonical order, so that a gap list stays readable."""
     return sorted(named.items(), key=lambda pair: pair[0] or "")[:MAX_NAMED]
-
-
-def _question_gaps(ledger: Ledger, key: str) -> list[Gap]:
-    state = ledger.keys[key]
-    return _slot_gaps("conflict", state.contested) + _slot_gaps("hold", state.held)
 
 
 _WORDS = {
@@ -113,7 +109,7 @@ def invariant_is_open(ledger: Ledger, rule: Rule) -> bool:
         ledger.keys[k].contested or ledger.keys[k].held or not ledger.keys[k].shown
         for k in keys
         if k in ledger.keys
-    ) or any(agent.failed and keys & agent.writes for agent in ledger.agents)
+    ) or any(agent.open_failures() and keys & agent.writes for agent in ledger.agents)
 
 
 def _gap(what: str, text: str, **named: Any) -> Gap:

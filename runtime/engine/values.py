@@ -61,7 +61,7 @@ def canonical(value: Any, limit: int = MAX_VALUE_BYTES) -> bytes:
         raise BoundsError(f"is {len(raw):,} bytes of JSON; the limit is {limit:,}")
     if b"\\u0000" in raw and _NUL.search(raw):
         raise BoundsError("holds a NUL character, which PostgreSQL cannot keep")
-    return bytes(memoryview(raw))  # see log.py: a copy is cheaper than a shrunk buffer
+    return b"%b" % raw  # see log.py: a copy is cheaper than a shrunk buffer
 
 
 def _plainly(error: Exception, value: Any) -> str:

@@ -88,7 +88,8 @@ def row_of(core: Core, number: int, act: Act) -> InboxRow:
     version = "" if slot is None or act.act in ("undo", "add_fact", "withdraw_fact", "retry") else slot_version(slot)
     value, none = act.value, act.act == "none"
     if act.act == "decide" and slot is not None and slot.cands and act.pick % 2:
-        value = json.loads(slot.cands[act.pick % len(slot.cands)].raw)
+        said = sorted({c.raw for c in slot.cands})
+        value = json.loads(said[act.pick % len(said)])
     if act.stale and version:
         version = STALE
     name = "decide" if none else act.act
