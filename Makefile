@@ -36,7 +36,7 @@ bench: env
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.lock \
 		&& cp requirements-bench.lock $(VENV)/installed-bench.lock; } || \
 		echo "The peers could not be installed; the benchmarks run without them."
-	$(BIN)/python -m bench $(ARGS)
+	$(BIN)/python -m tests.bench $(ARGS)
 
 format: env
 	$(BIN)/ruff check --fix .

@@ -13,7 +13,7 @@ from runtime.actions.inbox import add_row, check_slot, check_value, find_job
 from runtime.actions.permissions import require
 from runtime.actions.refusals import Refused
 from runtime.actions.texts import shorten
-from runtime.engine import PackSpec
+from runtime.engine import KeySpec, PackSpec
 from runtime.models import Conflict, Decision, Job
 from runtime.store import narrow_numbers
 
@@ -62,6 +62,7 @@ def decide_slot(
     job = find_job(job_id)
     require(user, "decide", job)
     check_slot(key, subject)
+    find_key(job, key)
     payload = _check_choice(job, key, choice)
     return add_row(
         user, job, "decide", receipt, reason, key=key, subject=subject, version=version, payload=payload
@@ -75,6 +76,7 @@ def undo_decision(
     job = find_job(job_id)
     require(user, "decide", job)
     check_slot(key, subject)
+    find_key(job, key)
     return add_row(user, job, "undo", receipt, reason, key=key, subject=subject)
 
 
@@ -151,13 +153,19 @@ def _check_choice(job: Job, key: str, choice: Choice) -> dict[str, Any]:
     return {"value": value}
 
 
+def find_key(job: Job, key: str) -> KeySpec:
+    """A key of the job's frozen pack. Raises Refused if it has none of that name."""
+    keys = PackSpec.from_json(job.frozen_spec()).keys
+    spec = next((k for k in keys if k.name == key), None)
+    if spec is None:
+        known = ", ".join(k.name for k in keys)
+        raise Refused(f"The key {key!r} is unknown; this job has {known}.", field="key")
+    return spec
+
+
 def check_fits_key(job: Job, key: str, value: Any) -> None:
     """Refuses a value that does not fit the schema of its key in the job's frozen pack."""
-    pack = PackSpec.from_json(job.frozen_spec())
-    spec = next((k for k in pack.keys if k.name == key), None)
-    if spec is None:
-        known = ", ".join(k.name for k in pack.keys)
-        raise Refused(f"The key {key!r} is unknown; this job has {known}.", field="key")
+    spec = find_key(job, key)
     if not spec.schema:
         return
     error = next(iter(jsonschema_rs.validator_for(dict(spec.schema)).iter_errors(value)), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runtime.actions.audit import Person
-from runtime.actions.deciding import check_fits_key
+from runtime.actions.deciding import check_fits_key, find_key
 from runtime.actions.inbox import add_row, check_slot, check_value, find_job
 from runtime.actions.permissions import require
 from runtime.actions.refusals import Refused
@@ -45,4 +45,5 @@ def withdraw_fact(
     job = find_job(job_id)
     require(user, "add_fact", job)
     check_slot(key, subject)
+    find_key(job, key)
     return add_row(user, job, "withdraw_fact", receipt, reason, key=key, subject=subject)

@@ -28,7 +28,7 @@ def operator(name: str) -> User:
 
 
 def test_two_others_approve_and_the_value_stands(job: Job) -> None:
-    hold = question(job)
+    hold = question(job, "hold")
     assert (hold.kind, hold.need, hold.rule) == ("hold", 2, "two others sign")
     answer(operator("ida"), hold)
     assert run(job).status == "waiting"
@@ -38,7 +38,7 @@ def test_two_others_approve_and_the_value_stands(job: Job) -> None:
 
 def test_submitter_cannot_approve_what_is_his(job: Job) -> None:
     with pytest.raises(Refused) as refused:
-        answer(operator("otto"), question(job))
+        answer(operator("otto"), question(job, "hold"))
     assert refused.value.code == "forbidden"
     assert refused.value.message == "The rule “two others sign” asks for somebody other than the submitter."
 
@@ -60,12 +60,12 @@ def test_submitter_s_decision_for_the_value_does_not_count_as_approval(job: Job)
 def test_person_outside_the_rule_s_groups_cannot_approve(job: Job) -> None:
     stranger = person("stella", "viewer")
     with pytest.raises(Refused) as refused:
-        answer(stranger, question(job))
+        answer(stranger, question(job, "hold"))
     assert refused.value.code == "forbidden"
 
 
 def test_one_person_cannot_approve_twice(job: Job) -> None:
-    hold = question(job)
+    hold = question(job, "hold")
     answer(operator("ida"), hold)
     with pytest.raises(Refused, match="You have approved this already"):
         answer(operator("ida"), hold)
@@ -76,7 +76,7 @@ def test_one_person_cannot_approve_twice(job: Job) -> None:
 
 
 def test_approval_of_another_value_is_stale(job: Job) -> None:
-    seen = question(job)
+    seen = question(job, "hold")
     tell(job, "add_fact", "ada", key="case", subject="new", payload={"value": {}, "confidence": 1.0})
     run(job)
     with pytest.raises(Refused) as refused:
@@ -85,7 +85,7 @@ def test_approval_of_another_value_is_stale(job: Job) -> None:
 
 
 def test_refused_value_is_a_gap_and_not_a_wait(job: Job) -> None:
-    hold = question(job)
+    hold = question(job, "hold")
     answer(operator("ida"), hold, approve=False)
     run(job)
     assert (job.status, job.holds_open) == ("partial", 0)

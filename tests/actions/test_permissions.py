@@ -17,7 +17,9 @@ pytestmark = pytest.mark.django_db
 
 ACTS: dict[str, Callable[[Any, Job, Conflict], object]] = {
     "decide": lambda u, j, c: actions.decide_conflict(u, c.pk, c.version, {"value": "yes"}, "", receipt()),
-    "decide_slot": lambda u, j, c: actions.decide_slot(u, j.pk, "verdict", "x", "", {"value": "yes"}, "", receipt()),
+    "decide_slot": lambda u, j, c: actions.decide_slot(
+        u, j.pk, "verdict", "x", "", {"value": "yes"}, "", receipt()
+    ),
     "undo": lambda u, j, c: actions.undo_decision(u, j.pk, "verdict", "doubtful", "", receipt()),
     "approve": lambda u, j, c: actions.answer_hold(u, c.pk, c.version, True, "", receipt()),
     "add_fact": lambda u, j, c: actions.add_fact(u, j.pk, "verdict", "x", "yes", 1.0, "", receipt()),

@@ -25,7 +25,9 @@ def test_repeated_decision_is_the_same_row_before_and_after_it_is_applied(job: J
     rows = []
     for _ in range(2):
         for _ in range(2):
-            rows.append(decide_conflict(otto, conflict.pk, conflict.version, {"value": "yes"}, "", "form-1").pk)
+            rows.append(
+                decide_conflict(otto, conflict.pk, conflict.version, {"value": "yes"}, "", "form-1").pk
+            )
         run(job)
     assert len(set(rows)) == 1
     assert Decision.objects.count() == AuditRecord.objects.filter(act="decide").count() == 1
@@ -77,7 +79,9 @@ def test_double_click_is_one_row(job: Job, empty_queue: object) -> None:
     def click() -> None:
         try:
             together.wait()
-            rows.append(decide_conflict(otto, conflict.pk, conflict.version, {"value": "yes"}, "", "form-1").pk)
+            rows.append(
+                decide_conflict(otto, conflict.pk, conflict.version, {"value": "yes"}, "", "form-1").pk
+            )
         finally:
             connections.close_all()
 

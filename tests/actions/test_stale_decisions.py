@@ -57,34 +57,48 @@ def test_decision_on_a_conflict_that_closed_by_itself_is_refused(job: Job) -> No
 
 def test_decision_on_sides_that_have_changed_is_refused(job: Job) -> None:
     seen = question(job)
-    tell(job, "add_fact", "ida", key="verdict", subject="doubtful", payload={"value": "maybe", "confidence": 0.3})
+    tell(
+        job,
+        "add_fact",
+        "ida",
+        key="verdict",
+        subject="doubtful",
+        payload={"value": "maybe", "confidence": 0.3},
+    )
     run(job)
     assert "The candidates changed while you were looking" in stale("otto", seen)
-    decide("otto", question(job, "doubtful"))
+    decide("otto", question(job))
     assert run(job).conflicts_open == 0
 
 
 def test_decision_that_was_overtaken_in_the_inbox_is_stale_when_it_is_applied(job: Job) -> None:
     seen = question(job)
-    tell(job, "add_fact", "ida", key="verdict", subject="doubtful", payload={"value": "maybe", "confidence": 0.3})
+    tell(
+        job,
+        "add_fact",
+        "ida",
+        key="verdict",
+        subject="doubtful",
+        payload={"value": "maybe", "confidence": 0.3},
+    )
     row = decide("otto", seen)  # the fact waits in the inbox before it
     run(job)
     row.refresh_from_db()
     assert (row.status, row.applied_cycle) == ("stale", job.cycle)
     assert row.message == "the candidates changed since this was decided; nothing was done"
-    assert question(job, "doubtful").version != seen.version
+    assert question(job).version != seen.version
 
 
 def test_conflict_can_be_decided_anew_once_the_decision_is_undone(job: Job) -> None:
     decide("otto", question(job))
     undo_decision(person("otto", "operator"), job.pk, "verdict", "doubtful", "", receipt())
     run(job)  # both at once: the conflict never closed
-    decide("ida", question(job, "doubtful"), "no")
+    decide("ida", question(job), "no")
     run(job)
     assert Entry.objects.filter(job=job, kind="inbox", body__contains='"result":"applied"').count() == 3
     undo_decision(person("ida", "operator"), job.pk, "verdict", "doubtful", "", receipt())
     run(job)
-    decide("otto", question(job, "doubtful"))
+    decide("otto", question(job))
     assert run(job).conflicts_open == 0
 
 
@@ -94,7 +108,7 @@ def test_hold_is_no_conflict_and_a_conflict_no_hold(job: Job) -> None:
         answer_hold(person("ida", "operator"), conflict.pk, conflict.version, True, "", receipt())
     decide("otto", conflict)
     run(job)
-    hold = question(job)
+    hold = question(job, "hold")
     with pytest.raises(Refused, match="This waits for an approval, not for a choice between sides"):
         decide_conflict(person("ida", "operator"), hold.pk, hold.version, {"value": 1}, "", receipt())
 

@@ -12,7 +12,7 @@ from typing import Any
 from runtime.engine import Core, PackSpec
 from tests.bench import shapes
 from tests.bench.house import fdatasync_ms, open_house
-from tests.bench.measure import explained, in_turns
+from tests.bench.measure import explained, in_turns, settle_collector
 from tests.bench.result import Line, measured
 
 STEPS = 200
@@ -93,6 +93,7 @@ def wide_rows(quick: bool) -> list[Line]:
         def ours() -> float:
             return run_job(pack, functions, facts)
 
+        settle_collector()
         for turn in range(1 + (2 if quick else 5)):  # the first is not counted
             took = ours()
             raw = _insert_raw(pack)

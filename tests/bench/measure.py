@@ -30,10 +30,11 @@ def in_turns(runs: int, *subjects: Callable[[], float]) -> list[list[float]]:
 
 
 def settle_collector() -> None:
-    """Takes what the imports left behind out of the garbage collector's sight: a full collection among a peer's modules
-    would be charged to whoever happens to allocate."""
+    """Sets the garbage collector as a worker does (runtime/worker.py), for the peers as well. What the imports left
+    behind is frozen: a full collection among a peer's modules would be charged to whoever happens to allocate."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def explained(lines: list[Line]) -> list[Line]:

@@ -20,7 +20,15 @@ pytestmark = pytest.mark.django_db
 def job(use_packs: Use) -> Job:
     use_packs("panel")
     job = run(submit("panel", PANEL_SEEDS))
-    tell(job, "decide", "otto", key="verdict", subject="doubtful", payload={"value": "yes"}, reason="ß 𝔘 \u2028")
+    tell(
+        job,
+        "decide",
+        "otto",
+        key="verdict",
+        subject="doubtful",
+        payload={"value": "yes"},
+        reason="ß 𝔘 \u2028",
+    )
     return run(job)
 
 
@@ -48,7 +56,9 @@ def test_job_that_has_not_begun_has_a_bundle_too(use_packs: Use, tmp_path: Path)
 def test_bundle_is_verified_and_replayed_with_no_database(job: Job, tmp_path: Path) -> None:
     path = tmp_path / "bundle.json"
     assert call("export", str(job.pk), "--out", str(path)).status == 0
-    nowhere = environment(CONVERGE_DATABASE_URL="postgres://nobody@127.0.0.1:1/none", CONVERGE_HOME=str(tmp_path))
+    nowhere = environment(
+        CONVERGE_DATABASE_URL="postgres://nobody@127.0.0.1:1/none", CONVERGE_HOME=str(tmp_path)
+    )
     for command in ("verify", "replay"):
         done = manage(command, str(path), env=nowhere)
         assert done.returncode == 0, done.stderr
@@ -69,7 +79,10 @@ def test_export_writes_a_whole_file_or_none(job: Job, tmp_path: Path) -> None:
         ("[]", "is no bundle"),
         ('{"format": "something else"}', "is no bundle"),
         ('{"format": "converge-bundle/99"}', "is a converge-bundle/99; this version reads converge-bundle/1"),
-        ('{"format": "converge-bundle/1"}', "lacks a part of a bundle, or one is of the wrong kind: 'cycles'"),
+        (
+            '{"format": "converge-bundle/1"}',
+            "lacks a part of a bundle, or one is of the wrong kind: 'cycles'",
+        ),
         ('{"format": "converge-bundle/1", "cycles": [{"number": 1}]}', "lacks a part of a bundle"),
         ('{"format": "converge-bundle/1", "cycles": 3}', "lacks a part of a bundle"),
         ('{"format": "converge-bundle/1", "format": "x"}', "has the key 'format' twice in one object"),
@@ -95,4 +108,7 @@ def test_bundle_with_a_part_of_the_wrong_kind_is_said(job: Job, tmp_path: Path, 
 
 def test_file_that_is_not_there_is_said() -> None:
     said = call("verify", "nowhere.json")
-    assert (said.status, said.err) == (2, "nowhere.json is no job and cannot be read: No such file or directory.\n")
+    assert (said.status, said.err) == (
+        2,
+        "nowhere.json is no job and cannot be read: No such file or directory.\n",
+    )

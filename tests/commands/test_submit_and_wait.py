@@ -28,7 +28,9 @@ def worker(use_packs: Use, workers: Workers) -> Workers:
 
 def test_status_0_only_if_the_top_tier_is_reached(worker: Workers) -> None:
     seeds = b'[{"key": "step", "subject": "1", "value": 1}]'
-    reached = manage("submit", "walk", "--seeds", "-", "--wait", "--json", env=worker.environment, stdin=seeds)
+    reached = manage(
+        "submit", "walk", "--seeds", "-", "--wait", "--json", env=worker.environment, stdin=seeds
+    )
     assert reached.returncode == 0, reached.stderr
     report = last_json(reached.stdout)
     assert reached.stdout.count(b"\n") == 1
@@ -65,7 +67,14 @@ def test_terminal_shows_status_tiers_conflicts_and_the_latest_entries(worker: Wo
     os.close(ours)
     assert process.wait(20) == 1
     text = shown.decode()
-    for part in ("waiting for people", "✓ 1 Signals", "· 3 Plan", "outlook / Trade fairs", "saturated 0.95", "answer 3"):
+    for part in (
+        "waiting for people",
+        "✓ 1 Signals",
+        "· 3 Plan",
+        "outlook / Trade fairs",
+        "saturated 0.95",
+        "answer 3",
+    ):
         assert part in text
     assert f"/jobs/{Job.objects.get().pk}/" in text
     assert "Traceback" not in text

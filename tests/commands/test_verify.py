@@ -123,7 +123,18 @@ def test_tampering_with_the_database_is_found(job: Job, tamper: Callable[[Job], 
 
 
 @pytest.mark.parametrize(
-    "column", ["cycle", "entries", "tier", "facts", "conflicts_open", "holds_open", "answer_version", "digest", "status"]
+    "column",
+    [
+        "cycle",
+        "entries",
+        "tier",
+        "facts",
+        "conflicts_open",
+        "holds_open",
+        "answer_version",
+        "digest",
+        "status",
+    ],
 )
 def test_summary_that_is_not_the_fold_of_the_journal_is_found(job: Job, column: str) -> None:
     wrong: Any = {"digest": "0" * 64, "status": "converged", "cycle": job.cycle - 1}.get(column, 77)
@@ -133,7 +144,9 @@ def test_summary_that_is_not_the_fold_of_the_journal_is_found(job: Job, column: 
 
 
 @pytest.mark.parametrize("tamper", [change_body, drop_entry, drop_cycle])
-def test_replay_does_not_reach_the_digests_of_a_changed_record(job: Job, tamper: Callable[[Job], None]) -> None:
+def test_replay_does_not_reach_the_digests_of_a_changed_record(
+    job: Job, tamper: Callable[[Job], None]
+) -> None:
     tamper(job)
     replayed = call("replay", str(job.pk))
     assert replayed.status == 1
@@ -186,7 +199,9 @@ def test_forger_who_changes_the_seeds_is_found_by_replay(bundle: dict[str, Any],
 
 
 @pytest.mark.parametrize("kind", ["nonsense", "accepted", "inbox", "run", "stop"])
-def test_entries_that_no_engine_writes_are_no_traceback(bundle: dict[str, Any], tmp_path: Path, kind: str) -> None:
+def test_entries_that_no_engine_writes_are_no_traceback(
+    bundle: dict[str, Any], tmp_path: Path, kind: str
+) -> None:
     bundle["cycles"][1]["entries"][0] = {"kind": kind}
     replayed = call("replay", forge(bundle, tmp_path / "forged.json"))
     assert replayed.status == 1

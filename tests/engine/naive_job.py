@@ -160,6 +160,7 @@ class NaiveJob(NaiveCycle):
                 sorted([str(slot), *decided.statement()] for slot, decided in self.decisions.items()),
                 sorted([str(voice), shown] for voice, shown in self.last.items()),
                 sorted(map(str, self.failed)),
+                sorted(map(str, self.retries)),
                 sorted(map(str, self.rejected)),
             ]
         )

@@ -50,6 +50,14 @@ def test_a_loop_that_repeats_a_value_ends() -> None:
     assert it.run().reason == "converged"
 
 
+def test_a_retry_over_several_tiers_is_no_oscillation() -> None:
+    spec = pack(*(whole(f"a{n}", "in out", "out", tier=n) for n in (1, 2, 3)), tiers=3)
+    it = Job(spec, {f"a{n}": lambda run: BROKEN for n in (1, 2, 3)})
+    it.run(it.seed("in", "x", 1))
+    assert it.run(it.row("retry")).reason == "converged"
+    assert [e["agent"] for e in it.all("run")] == ["a1", "a2", "a3"] * 2
+
+
 def test_outside_input_makes_states_new() -> None:
     it = swap()
     it.run()

@@ -14,7 +14,7 @@ from runtime.engine import BoundsError
 from runtime.engine.values import MAX_DEPTH, canonical, check_name, load_json, parse, thousandths
 from tests.engine.naive import text
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 numbers = st.one_of(
     st.integers(-(2**63), 2**64 - 1), st.floats(allow_nan=False, allow_infinity=False), st.integers(-3, 3).map(float)
 )
@@ -71,6 +71,8 @@ def nested(depth: int) -> Any:
         "\ud800",
         {"\udfff": 1},
         ["a\ud83d"],
+        "a\0b",
+        {"\\\\\0": 1},
         {1: 2},
         {None: 2},
         {"a": {True: 1}},
@@ -91,6 +93,10 @@ def test_what_is_no_json_or_too_large_is_refused_in_words(value: Any) -> None:
     with pytest.raises(BoundsError) as refusal:
         canonical(value)
     assert str(refusal.value)
+
+
+def test_a_backslash_before_u0000_is_no_nul() -> None:
+    assert parse(canonical("\\u0000")) == "\\u0000"
 
 
 def test_the_deepest_value_that_is_admitted() -> None:

@@ -32,12 +32,16 @@ class Twins:
 
     def run(self) -> None:
         """To the end of the case."""
-        rows: list[Seed | InboxRow] = [*seeds_of(self.case), *self.people(stopped=False)]
+        rows = self.first_rows()
         while True:
             stopped = self.step(rows).stop is not None
             if stopped and not self.acts.left:
                 return
             rows = [*self.people(stopped)]
+
+    def first_rows(self) -> list[Seed | InboxRow]:
+        """What the first cycle begins with."""
+        return [*seeds_of(self.case), *self.people(stopped=False)]
 
     def people(self, stopped: bool) -> list[InboxRow]:
         """What people do next, with what they see now noted."""

@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def play() -> dict[str, Any]:
-    """`growth` to its end, through conflicts and an approval; then the pack `echo` with values a database may mangle."""
+    """`growth` to its end, through conflicts and an approval; then `echo` with values that a database may mangle."""
     from runtime.actions import add_fact, answer_hold, decide_conflict, undo_decision
     from runtime.actions.sync_packs import sync_packs
     from runtime.agents import find_pack
@@ -51,7 +51,9 @@ def play() -> dict[str, Any]:
     job = run(submit("growth", pack.sample_seeds()))
     look("growth waits", job)
     for row in Conflict.objects.filter(job=job, status="open").order_by("subject"):
-        decide_conflict(otto, row.pk, row.version, {"value": "saturated"}, "so I think", f"decide {row.subject}")
+        decide_conflict(
+            otto, row.pk, row.version, {"value": "saturated"}, "so I think", f"decide {row.subject}"
+        )
     look("growth is decided", run(job))
     hold = Conflict.objects.get(job=job, status="open")
     answer_hold(otto, hold.pk, hold.version, True, "", "approve")

@@ -48,10 +48,9 @@ def run(job: Job) -> Job:
     return job
 
 
-def question(job: Job, subject: str = "") -> Conflict:
-    """The one open question of a job, or that about `subject`."""
-    rows = Conflict.objects.filter(job=job, status="open")
-    return rows.get(subject=subject) if subject else rows.get()
+def question(job: Job, kind: str = "conflict") -> Conflict:
+    """The one open conflict of a job, or its one "hold"."""
+    return Conflict.objects.get(job=job, status="open", kind=kind)
 
 
 def tell(job: Job, act: str, by: str, **row: Any) -> Decision:
@@ -61,9 +60,11 @@ def tell(job: Job, act: str, by: str, **row: Any) -> Decision:
 
 def offer(directory: Path, packs: Mapping[str, str]) -> None:
     """Installs a package that offers `packs`, `module:attribute` by name, for whoever has `directory` on its path."""
-    about = directory / "packs_for_tests-1.0.dist-info"
+    about = (
+        directory / f"{directory.name}-1.0.dist-info"
+    )  # of two packages of one name, only one is looked at
     about.mkdir(parents=True, exist_ok=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: packs-for-tests\nVersion: 1.0\n")
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {directory.name}\nVersion: 1.0\n")
     lines = "".join(f"{name} = {where}\n" for name, where in packs.items())
     (about / "entry_points.txt").write_text(f"[converge.packs]\n{lines}")
 
@@ -92,7 +93,9 @@ def manage(
 ) -> subprocess.CompletedProcess[bytes]:
     """Runs a command of manage.py to its end."""
     command = [sys.executable, MANAGE, *arguments]
-    return subprocess.run(command, env=dict(env), input=stdin, capture_output=True, timeout=timeout, check=False)
+    return subprocess.run(
+        command, env=dict(env), input=stdin, capture_output=True, timeout=timeout, check=False
+    )
 
 
 def last_json(said: bytes) -> Any:

@@ -1,4 +1,4 @@
-"""The same seeds, pack and decisions give the same digest: in any process, order, number of workers, database (D2.4)."""
+"""The same seeds, pack and decisions give the same digest, in any process and order, on any database (D2.4)."""
 
 import json
 import os

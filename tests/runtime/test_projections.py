@@ -28,7 +28,9 @@ def check(job: Job) -> None:
     rows = Conflict.objects.filter(job=job, status="open")
     assert sum(row.kind == "conflict" for row in rows) == job.conflicts_open == core.ledger.contested
     assert sum(row.kind == "hold" for row in rows) == job.holds_open == core.ledger.held
-    standing = {(r.key, r.subject): (r.status, r.value, round(r.confidence * 1000)) for r in store.standing(job)}
+    standing = {
+        (r.key, r.subject): (r.status, r.value, round(r.confidence * 1000)) for r in store.standing(job)
+    }
     assert {slot: shown[0] for slot, shown in standing.items()} == fold.slots
     for fact in core.facts():
         strength = round(fact.confidence * 1000)
@@ -80,7 +82,7 @@ def test_hold_that_a_decision_settles_closes(use_packs: Use) -> None:
     """A decision by people whose word counts is their approval (D3.7)."""
     use_packs("panel")
     job = run(submit("panel", [PANEL_SEEDS[0]]))
-    assert question(job).kind == "hold"
+    assert question(job, "hold").need == 2
     tell(job, "approve", "ada", key="plan", subject="all")
     tell(job, "decide", "ida", key="plan", subject="all", payload={"value": 1})
     check(run(job))
@@ -88,12 +90,12 @@ def test_hold_that_a_decision_settles_closes(use_packs: Use) -> None:
     assert not Conflict.objects.filter(job=job, status="open").exists()
 
 
-@pytest.mark.parametrize("chance", range(6))
+@pytest.mark.parametrize("chance", range(4))
 def test_rows_equal_the_fold_whatever_people_do(use_packs: Use, chance: int) -> None:
     use_packs("panel")
     dice = random.Random(chance)
     job = run(submit("panel", PANEL_SEEDS))
-    for _ in range(12):
+    for _ in range(8):
         for _ in range(dice.randint(1, 3)):
             act_at_random(job, dice)
         check(run(job))
@@ -109,7 +111,9 @@ def act_at_random(job: Job, dice: random.Random) -> None:
         ]
     )
     value = dice.choice([0, 1, 2]) if slot["key"] == "plan" else dice.choice(["yes", "no", "maybe"])
-    act = dice.choice(["decide", "decide", "undo", "approve", "approve", "refuse", "add_fact", "withdraw_fact"])
+    act = dice.choice(
+        ["decide", "decide", "undo", "approve", "approve", "refuse", "add_fact", "withdraw_fact"]
+    )
     payload: dict[str, Any] = {}
     if act == "decide":
         payload = dice.choice([{"value": value}, {"value": value}, {"none": True}])

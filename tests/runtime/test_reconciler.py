@@ -28,7 +28,7 @@ def status(job: Job) -> str:
 
 def test_submitted_job_is_enqueued_after_its_commit() -> None:
     job = submit("echo", ECHO_SEEDS)
-    assert read_queued_ids() == {str(job.pk)}
+    assert read_queued_ids() == frozenset([str(job.pk)])
     assert queue.work(burst=True)
     assert status(job) == "converged"
 

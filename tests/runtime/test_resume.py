@@ -32,9 +32,9 @@ def run_with_reloads(job: Job) -> Job:
         if epoch is None:
             return job
         core = store.load_core(job)
-        looks = chain([False], repeat(True))
+        is_lost = chain([False], repeat(True)).__next__
         try:
-            drive(job, core, Tenure(job.pk, epoch, "one of many"), functions_for(core.pack), lambda: next(looks))
+            drive(job, core, Tenure(job.pk, epoch, "one of many"), functions_for(core.pack), is_lost)
         except Fenced:
             continue
 
@@ -45,7 +45,12 @@ SCRIPTS: dict[str, tuple[Any, list[dict[str, Any]]]] = {
     "echo": (
         packs.ECHO_SEEDS,
         [
-            {"act": "add_fact", "key": "said", "subject": "dale", "payload": {"value": "hi", "confidence": 0.5}},
+            {
+                "act": "add_fact",
+                "key": "said",
+                "subject": "dale",
+                "payload": {"value": "hi", "confidence": 0.5},
+            },
             {"act": "withdraw_fact", "key": "said", "subject": "dale"},
         ],
     ),

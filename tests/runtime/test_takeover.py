@@ -93,6 +93,8 @@ def test_worker_asked_to_stop_hands_its_job_over_between_two_cycles(job: Job, wo
     assert process.wait(20) == 0
     assert eventually(lambda: converged(job)), workers.said
     rows = Cycle.objects.filter(job=job)
-    assert {row.worker for row in rows.filter(number__gt=GATE_AT)} != {row.worker for row in rows.filter(epoch=1)}
+    assert {row.worker for row in rows.filter(number__gt=GATE_AT)} != {
+        row.worker for row in rows.filter(epoch=1)
+    }
     assert rows.filter(epoch=1).count() == GATE_AT
     assert job.digest == undisturbed(job)

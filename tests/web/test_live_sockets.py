@@ -21,6 +21,7 @@ from converge_site.live import consumers, hub, topics
 from converge_site.live.hub import close_hub, get_hub
 from runtime.actions import cancel_job, decide_conflict
 from runtime.models import Job
+from tests.waiting import eventually
 from tests.web import cast
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -112,11 +113,8 @@ async def test_the_last_viewer_to_leave_ends_the_topic() -> None:
     await line.send_to(text_data="{}")
     await next_frame(line, "panel-header")
     await line.disconnect()
-    for _ in range(100):
-        if not get_hub().tailer._topics:
-            break
-        await asyncio.sleep(0.02)
-    assert not get_hub().tailer._topics
+    tailer = get_hub().tailer
+    assert await asyncio.to_thread(eventually, lambda: not tailer._topics, 5)
 
 
 async def test_the_list_is_pushed_for_its_own_filter() -> None:
