@@ -47,4 +47,6 @@ MENTIONS: Mapping[str, set[str]] = {
     'size(facts("m.a")) < 2': {"m.a"},
     'fact("k.a", subject) != value': {"k.a"},
     'key != "k.b" || "s" in facts("k.a")': {"k.a"},
+    'size(facts("k.a")) >= 1': {"k.a"},
+    'fact("k.b", "n") == null || fact("k.b", "n") == 1': {"k.b"},
 }

@@ -55,9 +55,10 @@ def shown_by(run: Run) -> Shown:
 
 def effect_of(case: Case, run: Run) -> Effect:
     """What the toy behind a run returns, as an effect."""
-    said = run_toy(case.toys[run.agent.name], run.agent, run.item, shown_by(run))
+    toy = case.toys[run.agent.name]
+    said = run_toy(toy, run.agent, run.item, shown_by(run))
     if said is None:
-        return Effect(run.agent.name, run.item, failure=Failure("agent_error", "the toy broke"))
+        return Effect(run.agent.name, run.item, failure=Failure("timeout", "the toy broke", toy.transient))
     return Effect(run.agent.name, run.item, [proposal(one) for one in said])
 
 

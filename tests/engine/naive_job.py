@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from runtime.engine.spec import RuleSpec
 from tests.engine.naive import Decided, Said, Slot, Voice, text, thousandths
 from tests.engine.naive_cycle import NaiveCycle, Saying
 
@@ -141,6 +142,29 @@ class NaiveJob(NaiveCycle):
         while tier < len(self.pack.tiers) and not self.gaps(tier + 1):
             tier += 1
         return tier
+
+    def settled_reason(self, transient: set[str]) -> str:
+        """Why the job stops at a fixed point (D4.5); `transient` names agents whose failures may be tried again."""
+        if any(self.is_broken_for_good(rule) for rule in self.pack.rules if rule.kind == "invariant" and rule.enabled):
+            return "invalid"
+        if self.reached() == len(self.pack.tiers):
+            return "converged"
+        gaps = [gap for tier in range(1, len(self.pack.tiers) + 1) for gap in self.gaps(tier)]
+        if any(gap[0] == "failed" and gap[1] in transient for gap in gaps):
+            return "recovering"
+        return "waiting" if any(gap[0] in ("conflict", "hold") for gap in gaps) else "partial"
+
+    def is_broken_for_good(self, rule: RuleSpec) -> bool:
+        """Whether an invariant fails and nothing it looks at is still open: contested, held, absent, or failed."""
+        if self.meanings[rule.expression]({}, self.standing_values):
+            return False
+        shown = self.keys_shown(sorted(self.mentions[rule.expression]))
+        for key, subjects in shown.items():
+            if not subjects or any(one != "fact" for one, *_ in subjects.values()):
+                return False
+            if any(key in self.writes(name) for name, _ in self.failed):
+                return False
+        return True
 
     # -- the whole state (D2.8) --------------------------------------------------------------------------------
 

@@ -66,6 +66,7 @@ toys = st.builds(
     errs=st.sampled_from([0, 0, 0, 2]),
     fault=st.sampled_from(["foreign", "twice", "unshown", "limits"]),
     salt=st.integers(0, 3),
+    transient=st.booleans(),
 )
 key_sets = st.one_of(
     st.tuples(keys), st.tuples(keys), st.just(()), st.lists(keys, unique=True, min_size=2, max_size=3).map(tuple)
@@ -91,10 +92,11 @@ def agents(draw: Callable[..., Any], name: str, tiers: int) -> AgentSpec:
     """One agent of any shape."""
     shape = draw(st.sampled_from(["whole", "whole", "each", "grouped", "aggregate"]))
     over = draw(keys) if shape != "whole" else ""
+    siblings = draw(st.sampled_from([False, False, False, True]))
     return AgentSpec(
         name=name,
         shape=shape,
-        reads=tuple(k for k in draw(key_sets) if k != over),
+        reads=tuple(k for k in draw(key_sets) if k != over or siblings),
         writes=() if shape == "aggregate" else draw(st.lists(keys, unique=True, min_size=1, max_size=2).map(tuple)),
         over=over,
         group_by="g" if shape == "grouped" else "",
@@ -166,7 +168,7 @@ def cases(draw: Callable[..., Any], max_agents: int = 4, max_rules: int = 5, max
         agents=tuple(chosen),
         rules=tuple(made),
         tiers=tuple(TierSpec(f"T{i}") for i in range(1, tiers + 1)),
-        budget=Budget(cycles=60),
+        budget=Budget(cycles=draw(st.sampled_from([60, 60, 60, 4]))),
         submitter=SUBMITTER,
     )
     return Case(

@@ -30,6 +30,7 @@ class Toy:
     errs: int = 0  # adds a faulty proposal when the hash of the input is a multiple; 0 never
     fault: str = "foreign"  # foreign | twice | unshown | limits
     salt: int = 0
+    transient: bool = False  # whether its failures may be tried again
 
 
 def run_toy(toy: Toy, agent: AgentSpec, item: str | None, shown: Shown) -> list[Saying] | None:

@@ -29,6 +29,7 @@ class Twins:
         self.commits: list[Commit] = []
         self.versions: dict[int, str] = {}
         self.swing_by: int | None = None
+        self.cycles = 0
 
     def run(self) -> None:
         """To the end of the case."""
@@ -74,6 +75,7 @@ class Twins:
         self.compare_state()
         self.compare_judgement(commit)
         self.compare_repetition(commit, bool(due), "applied" in told)
+        self.compare_stop(commit, "applied" in told)
         return commit
 
     def apply(self, rows: list[Seed | InboxRow]) -> list[str]:
@@ -167,6 +169,18 @@ class Twins:
             assert swinging, "an oscillation is claimed, but the whole state is new"
         else:
             assert self.swing_by is None or commit.number < self.swing_by, "an oscillation is not seen"
+
+
+    def compare_stop(self, commit: Commit, outside: bool) -> None:
+        """Why it stopped, the first reason that applies (D4.5); that it goes on while there is work and budget."""
+        self.cycles = 1 if outside else self.cycles + 1
+        reason = commit.stop.reason if commit.stop is not None else None
+        if not self.model.eligible():
+            transient = {name for name, toy in self.case.toys.items() if toy.transient}
+            assert reason == self.model.settled_reason(transient), "reason"
+        elif reason != "oscillating":
+            spent = self.cycles >= self.case.pack.budget.cycles
+            assert reason == ("exhausted" if spent else None), "goes on"
 
 
 def gap_of(gap: dict[str, Any]) -> Gap:

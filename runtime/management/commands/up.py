@@ -130,7 +130,7 @@ class Command(BaseCommand):
                 "No admin has a password yet. This link signs you in as admin, once, within the hour:"
             )
             self._report(f"  {link.getvalue().strip()}")
-            self._report("To set a password: python manage.py changepassword admin")
+            self._report(f"To set a password: {manage_command()} changepassword admin")
         self._report("")
         self._report(f"{workers} worker{'s' if workers > 1 else ''}, scheduler, {redis_name}. Logs: {logs}")
         self._report("Ctrl-C stops all.")
@@ -138,6 +138,14 @@ class Command(BaseCommand):
     def _report(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
+
+
+def manage_command() -> str:
+    """How a person calls manage.py from where they stand, with the Python that runs this."""
+    here = Path.cwd()
+    # Not resolved: a virtual environment's Python is a link to another that lacks its packages.
+    parts = (Path(sys.executable), settings.BASE_DIR / "manage.py")
+    return " ".join(str(p.relative_to(here) if p.is_relative_to(here) else p) for p in parts)
 
 
 def web_command(port: int) -> tuple[str, ...]:
