@@ -7,7 +7,18 @@ from django.urls import path
 from converge_site.admin.site import site as admin_site
 from converge_site.health import healthz
 from converge_site.sign_in import sign_in_with_link
-from converge_site.views import answers, conflict, inbox, job, job_action, jobs, new_job, packs, sessions
+from converge_site.views import (
+    answers,
+    conflict,
+    inbox,
+    job,
+    job_action,
+    jobs,
+    new_job,
+    packs,
+    sessions,
+    slot,
+)
 
 urlpatterns = [
     path("", jobs.jobs, name="jobs"),
@@ -18,8 +29,13 @@ urlpatterns = [
     path("jobs/<int:job_id>/retry/", job_action.retry, name="retry_job"),
     path("jobs/<int:job_id>/journal/", job.journal, name="journal"),
     path("jobs/<int:job_id>/entries/<int:seq>/", job.entry, name="entry"),
-    path("jobs/<int:job_id>/slots/", job.slot, name="slot"),
-    path("jobs/<int:job_id>/slots/undo/", conflict.undo, name="undo"),
+    path("jobs/<int:job_id>/slots/", slot.slot, name="slot"),
+    path("jobs/<int:job_id>/slots/forms/", slot.forms, name="slot_forms"),
+    path("jobs/<int:job_id>/slots/decide/", slot.decide, name="decide_slot"),
+    path("jobs/<int:job_id>/slots/undo/", slot.undo, name="undo"),
+    path("jobs/<int:job_id>/slots/say/", slot.say, name="say"),
+    path("jobs/<int:job_id>/slots/withdraw/", slot.withdraw, name="withdraw"),
+    path("jobs/<int:job_id>/facts/new", slot.new_fact, name="new_fact"),
     path("jobs/<int:job_id>/context/", job.context, name="context"),
     path("jobs/<int:job_id>/answers/<int:version>/", answers.answer, name="answer"),
     path("jobs/<int:job_id>/answers/<int:version>.json", answers.answer_json, name="answer_json"),

@@ -268,10 +268,11 @@
       const box = document.createElement("template");
       box.innerHTML = await answer.text();
       const fresh = box.content.firstElementChild;
-      const typed = element.querySelector("[name=reason]")?.value;
+      for (const old of element.querySelectorAll("input[id], textarea[id]")) {
+        const field = fresh.querySelector(`#${CSS.escape(old.id)}`);
+        if (field && old.value !== old.defaultValue && field.value === field.defaultValue) field.value = old.value;
+      }
       element.replaceWith(fresh);
-      const reason = fresh.querySelector("[name=reason]");
-      if (typed && reason && !reason.value) reason.value = typed;
       if (window.htmx) htmx.process(fresh);
       document.dispatchEvent(new Event("converge:changed"));
     } catch { /* the next change asks again */ }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,7 +93,11 @@ def read_cards(conflicts: Sequence[Conflict]) -> list[Card]:
         .values("last")
     )
     sent = {decision.conflict_id: decision for decision in Decision.objects.filter(pk__in=newest)}
-    return [_card(conflict, sent.get(conflict.pk)) for conflict in conflicts]
+    slots: dict[tuple[int, str], list[str]] = defaultdict(list)
+    for conflict in conflicts:
+        slots[conflict.job_id, conflict.key].append(conflict.subject)
+    said = {name: read_voices(*name, subjects) for name, subjects in slots.items()}
+    return [_card(c, sent.get(c.pk), said[c.job_id, c.key].get(c.subject, [])) for c in conflicts]
 
 
 def read_card(conflict: Conflict) -> Card:
@@ -100,8 +105,7 @@ def read_card(conflict: Conflict) -> Card:
     return read_cards([conflict])[0]
 
 
-def _card(conflict: Conflict, last: Decision | None) -> Card:
-    said = read_voices(conflict.job_id, conflict.key, [conflict.subject]).get(conflict.subject, [])
+def _card(conflict: Conflict, last: Decision | None, said: list[Voice]) -> Card:
     by_voice = {(voice.agent, voice.item): voice for voice in said}
     return Card(
         conflict=conflict,

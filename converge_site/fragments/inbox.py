@@ -10,7 +10,7 @@ from converge_site.fragments.conflicts import Card, read_cards
 from runtime.models import Conflict, Job
 from runtime.models.job import ENDED
 
-PAGE = 25
+PAGE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,16 @@ class Inbox:
     pages: int
     job: int | None
     jobs: bool
+
+    @property
+    def first(self) -> int:
+        """The place of the first question of this page among all."""
+        return (self.page - 1) * PAGE + 1
+
+    @property
+    def last(self) -> int:
+        """The place of its last one."""
+        return self.first + len(self.cards) - 1
 
 
 def _waiting() -> QuerySet[Conflict]:
@@ -37,9 +47,7 @@ def count_open() -> int:
 
 def read_inbox(page: int = 1, job: int | None = None) -> Inbox:
     """One page of the inbox, of one job if asked."""
-    waiting = Conflict.objects.filter(status="open", awaiting="").select_related(
-        "job", "job__pack", "job__submitter"
-    )
+    waiting = _waiting().select_related("job", "job__pack")
     if job is not None:
         waiting = waiting.filter(job_id=job)
     total = waiting.count()

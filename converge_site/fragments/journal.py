@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -141,16 +142,44 @@ def _plain(body: dict[str, Any]) -> tuple[str, str]:
 
 
 def _run(body: dict[str, Any]) -> tuple[str, str]:
-    ran = body.get("ran", 1)
-    said, changed = body.get("said", 0), body.get("changed", 0)
-    text = f"{_count(ran, 'voice')} ran, said {said}, changed {changed}"
+    ran, failed = int(body.get("ran", 1)), body.get("failed") or []
+    parts = []
+    if ran:
+        parts.append(_voices(ran, body.get("said"), len(failed)))
     if body.get("silenced"):
-        text += f", {body['silenced']} silenced"
-    failed = body.get("failed") or []
+        item = f"{body['item']} is gone" if body.get("item") else "what it reads is gone"
+        parts.append(f"{item}, silenced")
     if failed:
-        first = failed[0]
-        text += f"; {len(failed)} failed: {first.get('cls', '')} {first.get('message', '')}"
-    return "run", text
+        parts.append(_failures(failed))
+    abstained = [str(item) for item in body.get("abstained") or ()]
+    if abstained:
+        parts.append(f"abstained on {_names(abstained)}")
+    if body.get("rebased"):
+        parts.append(f"{_count(len(body['rebased']), 'statement')} repeated on new premises")
+    return "run", "; ".join(parts)
+
+
+def _voices(ran: int, said: int | None, failed: int) -> str:
+    """How many ran, and what they said; nothing is known of the number for an agent that only adds."""
+    if failed >= ran:
+        return f"{_count(ran, 'voice')} ran"
+    told = "" if said is None else f", said {said}" if said else ", nothing to say"
+    return f"{_count(ran, 'voice')} ran{told}"
+
+
+def _failures(failed: list[dict[str, Any]]) -> str:
+    """The classes of failure with how often each, and the first message."""
+    classes = Counter(str(one.get("cls") or "failure").replace("_", " ") for one in failed)
+    named = ", ".join(name if len(classes) == 1 else f"{times} {name}" for name, times in classes.items())
+    first = failed[0]
+    item = f" on {first['item']}" if first.get("item") else ""
+    message = f" ({str(first.get('message', '')).rstrip('.')}{item})" if first.get("message") else ""
+    return f"{len(failed)} failed: {named}{message}"
+
+
+def _names(items: list[str]) -> str:
+    more = f" and {len(items) - 3} more" if len(items) > 3 else ""
+    return ", ".join(items[:3]) + more
 
 
 def _conflict(body: dict[str, Any]) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What differs from viewer to viewer: the decision form and the job's action.
+"""What differs from viewer to viewer: the decision form, the forms of a slot, and the job's action.
 
 A push to all viewers leaves these elements empty; each page asks for its own, with its own permissions and receipt.
 """
@@ -14,14 +14,17 @@ from django.utils.safestring import SafeString
 
 from converge_site.forms.decide import make_form, safe_next
 from converge_site.forms.receipts import new_receipt
+from converge_site.forms.slot import make_slot_forms
 from converge_site.fragments.conflicts import Card
+from converge_site.fragments.slots import SlotView
 from converge_site.people import allowed, person_of
 from runtime.actions import Refused
-from runtime.actions.permissions import may
+from runtime.actions.permissions import Verdict, may
 from runtime.models import Job
 
 DECIDE = "fragments/_decide.html"
 ACTION = "fragments/_job_action.html"
+SLOT = "fragments/_slot_forms.html"
 
 
 def render_decide(
@@ -33,8 +36,7 @@ def render_decide(
     """The form on a card, or the sentence why this person has none; empty for nobody in particular."""
     if request is None:
         return render_to_string(DECIDE, {"card": card})
-    kind = "approve" if card.conflict.kind == "hold" else "decide"
-    verdict = may(person_of(request), kind, conflict=card.conflict)
+    verdict = _may_answer(request, card)
     # The form stands on three pages; fetched alone it belongs to none of them.
     alone = request.method != "GET" or request.path.endswith("/decide/")
     back = "" if alone else request.get_full_path()
@@ -48,6 +50,26 @@ def render_decide(
     return render_to_string(DECIDE, context, request)
 
 
+def _may_answer(request: HttpRequest, card: Card) -> Verdict:
+    """Whether this person may answer. To decide a conflict takes a role, the same for all cards of a page."""
+    if card.conflict.kind == "hold":
+        return may(person_of(request), "approve", conflict=card.conflict)
+    known: Verdict | None = vars(request).get("may_decide")
+    if known is None:
+        known = vars(request)["may_decide"] = may(person_of(request), "decide", conflict=card.conflict)
+    return known
+
+
+def render_slot_forms(
+    request: HttpRequest | None, view: SlotView, act: str = "", refused: Refused | None = None
+) -> SafeString:
+    """What this person may do in a slot; empty for nobody in particular. `act` is the form that was `refused`."""
+    if request is None:
+        return render_to_string(SLOT, {"slot": view})
+    forms = make_slot_forms(person_of(request), view, act, refused, request.POST.dict())
+    return render_to_string(SLOT, {"slot": view, "personal": True, "forms": forms}, request)
+
+
 def render_action(request: HttpRequest | None, job: Job) -> SafeString:
     """The one action that fits the job's state and this person; empty for nobody in particular."""
     if request is None:
@@ -57,11 +79,16 @@ def render_action(request: HttpRequest | None, job: Job) -> SafeString:
 
 
 def fitting_action(user: User, job: Job) -> str:
-    """ "cancel" while at work, "decide" while waiting, "retry" while recovering, "clone" once done; "" for none."""
+    """ "cancel" while at work, "decide" while waiting, "settle" a swing, "retry" while recovering, "clone" once done.
+
+    "" if this person may do none of it.
+    """
     if job.is_active:
         return "cancel" if allowed(user, "cancel", job=job) else ""
     if job.status == "waiting":
         return "decide" if allowed(user, "decide", job=job) else ""
+    if job.status == "oscillating" and allowed(user, "decide", job=job):
+        return "settle"
     if job.status == "recovering":
         return "retry" if allowed(user, "retry", job=job) else ""
     return "clone" if allowed(user, "submit") else ""

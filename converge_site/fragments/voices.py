@@ -11,7 +11,10 @@ from runtime.engine.values import BoundsError, canonical
 from runtime.models import Entry
 
 SAYS = ("accepted", "won", "confirmed", "revised", "lost", "contested", "held", "overruled")
-UNSAYS = ("withdrawn", "rejected")
+UNSAYS = (
+    "withdrawn",
+    "rejected",
+)  # a statement that is refused leaves an earlier one as it was; a ruling does not
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class Voice:
     evidence: dict[str, Any] = field(default_factory=dict)
     because: Any = None
     trace: list[dict[str, Any]] = field(default_factory=list)
+    ruling: bool = False  # an aggregation agent's word: no side of its own
 
     def says(self, value: Any) -> bool:
         """Whether this voice's value equals `value`, as JSON."""
@@ -43,15 +47,23 @@ def same_value(one: Any, other: Any) -> bool:
 
 def read_voices(job_id: int, key: str, subjects: Iterable[str]) -> dict[str, list[Voice]]:
     """For each subject, what the voices on `(key, subject)` say now, in the order in which they first spoke."""
-    said: dict[str, dict[tuple[str, str], Voice]] = defaultdict(dict)
     entries = Entry.objects.filter(job_id=job_id, key=key, subject__in=list(subjects), kind__in=SAYS + UNSAYS)
+    by_subject: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries.order_by("seq"):
+        by_subject[entry.subject].append(entry)
+    return {subject: fold_voices(of_slot) for subject, of_slot in by_subject.items()}
+
+
+def fold_voices(entries: Iterable[Entry]) -> list[Voice]:
+    """What the voices of one slot say after its `entries`, in the order in which they first spoke."""
+    said: dict[tuple[str, str], Voice] = {}
+    for entry in entries:
         voice = (entry.agent, entry.item)
-        if entry.kind in UNSAYS:
-            said[entry.subject].pop(voice, None)
-        else:
-            said[entry.subject][voice] = _voice(entry)
-    return {subject: list(voices.values()) for subject, voices in said.items()}
+        if entry.kind in SAYS:
+            said[voice] = _voice(entry)
+        elif entry.kind == "withdrawn" or (entry.kind == "rejected" and voice in said and said[voice].ruling):
+            said.pop(voice, None)
+    return list(said.values())
 
 
 def _voice(entry: Entry) -> Voice:
@@ -67,4 +79,5 @@ def _voice(entry: Entry) -> Voice:
         evidence=body.get("evidence") or {},
         because=body.get("because"),
         trace=body.get("trace") or [],
+        ruling=bool(body.get("ruling")),
     )

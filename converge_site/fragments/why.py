@@ -7,10 +7,15 @@ from typing import Any
 
 from django.urls import reverse
 
+from converge_site.fragments.context import slot_href
 from converge_site.fragments.gaps import GapLink, link_gaps
-from runtime.models import Answer, Conflict, Job
+from converge_site.fragments.slots import values_that_stood
+from converge_site.fragments.values import brief_value
+from runtime.models import Answer, Conflict, Entry, Job
 
 QUESTIONS = 5
+SWINGING_SHOWN = 8
+ENDS_SHOWN = 4  # values of one swinging slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,43 @@ def read_why(job: Job) -> Why:
         return Why("Why not converged?", lead, _questions(job))
     if job.status == "running":
         return Why("Why not converged?", _running(job), _questions(job), calm=True)
+    if job.status == "oscillating":
+        return _swinging(job)
     items = _questions(job) + link_gaps(job.pk, _other_causes(job))
     return Why("Why not converged?", _lead(job), items)
+
+
+def _swinging(job: Job) -> Why:
+    """The slots that swing, each with the values it swings between, and what a person can do about it."""
+    swing: dict[str, Any] = next((cause for cause in job.causes if cause.get("what") == "oscillation"), {})
+    slots = [(str(slot["key"]), str(slot["subject"])) for slot in swing.get("slots") or ()]
+    others = [cause for cause in _other_causes(job) if cause.get("what") != "oscillation"]
+    items = [_swinging_slot(job, key, subject) for key, subject in slots[:SWINGING_SHOWN]]
+    if len(slots) > SWINGING_SHOWN:
+        items.append(
+            GapLink(f"and {len(slots) - SWINGING_SHOWN} more slots swing with them", "", "wave", "red")
+        )
+    return Why("Why not converged?", _swing_words(swing), items + _questions(job) + link_gaps(job.pk, others))
+
+
+def _swing_words(swing: dict[str, Any]) -> str:
+    agents, period = [str(name) for name in swing.get("agents") or ()], swing.get("period", 1)
+    who = " and ".join(filter(None, [", ".join(agents[:-1]), *agents[-1:]])) or "Its agents"
+    does = "keeps changing what it said" if len(agents) == 1 else "keep changing what the others go by"
+    every = "after every cycle" if period == 1 else f"after every {period} cycles"
+    return (
+        f"{who} {does}: {every} all is as it was before. Decide one of these slots, and the rest can settle."
+    )
+
+
+def _swinging_slot(job: Job, key: str, subject: str) -> GapLink:
+    entries = Entry.objects.filter(job=job, key=key, subject=subject).exclude(now="")
+    latest = list(entries.order_by("-seq")[: 8 * ENDS_SHOWN])
+    ends = [brief_value(value, 40) for value in values_that_stood(latest[::-1], ENDS_SHOWN)]
+    if any(entry.now != "fact" for entry in latest):
+        ends.append("nothing")
+    between = f" swings between {' and '.join(ends)}" if len(ends) > 1 else " swings"
+    return GapLink(f"{key} / {subject}{between}: decide it", slot_href(job.pk, key, subject), "wave", "red")
 
 
 def _lead(job: Job) -> str:

@@ -10,9 +10,10 @@ from django.template.loader import render_to_string
 from converge_site.fragments.conflicts import read_card
 from converge_site.fragments.inbox import count_open, read_inbox
 from converge_site.fragments.job_rows import JobFilter, list_context, read_list
-from runtime.models import Conflict
+from converge_site.fragments.slots import read_slot
+from runtime.models import Conflict, Job
 
-PAGE_NAMES = ("badge", "jobs", "inbox", "conflict")
+PAGE_NAMES = ("badge", "jobs", "inbox", "conflict", "slot")
 MOST_QUERY = 2000  # characters
 
 
@@ -45,9 +46,17 @@ def _conflict(query: QueryDict) -> str:
     return render_to_string("fragments/_conflict.html", {"card": read_card(conflict), "show_job": True})
 
 
+def _slot(query: QueryDict) -> str:
+    number = query.get("job", "")
+    job = Job.objects.filter(pk=int(number)).first() if number.isdecimal() and len(number) < 18 else None
+    view = read_slot(job, query.get("key", ""), query.get("subject", "")) if job else None
+    return render_to_string("fragments/_slot.html", {"slot": view, "job": job}) if view else ""
+
+
 _PAGES: dict[str, Callable[[QueryDict], str]] = {
     "badge": _badge,
     "jobs": _jobs,
     "inbox": _inbox,
     "conflict": _conflict,
+    "slot": _slot,
 }

@@ -7,7 +7,8 @@ from django.template import Context
 from django.utils.safestring import SafeString
 
 from converge_site.fragments.conflicts import Card
-from converge_site.fragments.personal import render_action, render_decide
+from converge_site.fragments.personal import render_action, render_decide, render_slot_forms
+from converge_site.fragments.slots import SlotView
 from runtime.models import Job
 
 register = template.Library()
@@ -18,6 +19,13 @@ def decide_form(context: Context, card: Card) -> SafeString:
     """The decision form of a card: for the person of the request, or empty in a push."""
     request = context.get("request") if context.get("personal") else None
     return render_decide(request, card, context.get("refused"), context.get("typed"))
+
+
+@register.simple_tag(takes_context=True)
+def slot_forms(context: Context, slot: SlotView) -> SafeString:
+    """The forms of a slot: as the view made them, or empty in a push."""
+    made: SafeString | None = context.get("slot_forms_html")
+    return render_slot_forms(None, slot) if made is None else made
 
 
 @register.simple_tag(takes_context=True)

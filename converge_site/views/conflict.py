@@ -9,16 +9,14 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_POST
 
 from converge_site.forms.decide import read_choice, safe_next
 from converge_site.forms.receipts import read_receipt
 from converge_site.fragments.conflicts import Card, read_card
-from converge_site.fragments.context import slot_href
 from converge_site.fragments.personal import render_decide
 from converge_site.people import for_people, person_of
 from converge_site.views.refusals import render_refusal, status_of
-from runtime.actions import Refused, answer_hold, decide_conflict, undo_decision
+from runtime.actions import Refused, answer_hold, decide_conflict
 from runtime.actions.permissions import may
 from runtime.models import Conflict, Decision
 
@@ -87,25 +85,9 @@ def render_conflict(
     context: dict[str, Any] = {
         "section": "inbox",
         "card": card,
-        "decisions": card.conflict.decisions.order_by("-id"),
+        "sent": card.conflict.decisions.order_by("-id"),
         "personal": True,
         "refused": refused,
         "typed": typed,
     }
     return render(request, "pages/conflict.html", context, status=status_of(refused) if refused else 200)
-
-
-@for_people
-@require_POST
-def undo(request: HttpRequest, job_id: int) -> HttpResponse:
-    """Takes an operator's decision on a slot back."""
-    posted = request.POST
-    key, subject = posted.get("key", ""), posted.get("subject", "")
-    back = slot_href(job_id, key, subject)
-    try:
-        receipt = read_receipt(posted.get("receipt"))
-        undo_decision(person_of(request), job_id, key, subject, posted.get("reason", "").strip(), receipt)
-    except Refused as refused:
-        return render_refusal(request, refused, back=back)
-    messages.success(request, "Sent. The decision is undone at the start of the job's next cycle.")
-    return redirect(back)

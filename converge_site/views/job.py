@@ -8,12 +8,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 
-from converge_site.forms.receipts import new_receipt
 from converge_site.fragments.context import read_key
 from converge_site.fragments.journal import Filter, Page, read_page, row_of
 from converge_site.fragments.panels import render_keys, render_panels
 from converge_site.fragments.premises import read_premises
-from converge_site.fragments.slots import read_slot
 from converge_site.fragments.words import KIND_LOOKS
 from converge_site.people import allowed, for_people
 from runtime.models import Entry, Job
@@ -37,6 +35,7 @@ def job(request: HttpRequest, job_id: int) -> HttpResponse:
         "job": found,
         "panels": render_panels(found, request),
         "key_sets": list(render_keys(found).values()),
+        "may_add": allowed(request.user, "add_fact", job=found),
         "journal_action": reverse("job", args=[job_id]),
         **journal_context(found, journal),
     }
@@ -89,19 +88,6 @@ def entry(request: HttpRequest, job_id: int, seq: int) -> HttpResponse:
         "next": seq + 1 if seq < found.entries else None,
     }
     return render(request, "pages/entry.html", context)
-
-
-@for_people
-def slot(request: HttpRequest, job_id: int) -> HttpResponse:
-    """Why a fact stands, why others do not, and everything said in its slot."""
-    found = find_job(job_id)
-    key, subject = request.GET.get("key", ""), request.GET.get("subject", "")
-    view = read_slot(found, key, subject)
-    if view is None:
-        raise Http404("Nothing was ever said in this slot.")
-    may_undo = view.decided and allowed(request.user, "decide", job=found)
-    context = {"section": "jobs", "job": found, "slot": view, "may_undo": may_undo, "receipt": new_receipt()}
-    return render(request, "pages/slot.html", context)
 
 
 @for_people

@@ -110,7 +110,7 @@ def _check_seed(
         if name not in seed:
             return name, f"The field {name} is missing."
     key = seed["key"]
-    if not isinstance(key, str) or key not in seedable:
+    if key not in seedable:
         known = ", ".join(seedable)
         return (
             "key",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -53,13 +53,19 @@ class Closing:
         """Outside input: the cycle count starts again (D2.7)."""
         self.cycles = 0
 
-    def close(self, ran: int, swing: Oscillation | None, outside: Stop | None) -> Stop | None:
-        """Settles what can be settled after a cycle in which tier `ran` worked; gives the stop, None to go on."""
+    def close(
+        self, ran: int, swing: Oscillation | None, outside: Stop | None, changed: Iterable[Slot] = ()
+    ) -> Stop | None:
+        """Settles what can be settled after a cycle in which tier `ran` worked; gives the stop, None to go on.
+
+        `changed` are the slots that show something else than before the cycle.
+        """
         ledger = self.ledger
         self.cycles += 1
         due = lowest_tier(ledger)
         halted = self._halted(due, swing, outside)
         if due and not halted and due <= ran:
+            self._judge_below(due, changed)
             return None
         top = ledger.plan.top_tier
         upto = top if not due or halted else due - 1
@@ -74,6 +80,13 @@ class Closing:
         causes = list(stop.causes)
         ledger.log.add({"kind": "stop", "reason": stop.reason, "causes": causes, "cycles": self.cycles})
         return stop
+
+    def _judge_below(self, due: int, changed: Iterable[Slot]) -> None:
+        """What a busy tier does to the keys of the tiers below it must not leave them claimed (D4.6)."""
+        ledger = self.ledger
+        if due > 1 and (ledger.shaken or any(ledger.plan.keys[s.key].tier < due for s in changed)):
+            self.provisional = provisional_facts(ledger)
+            self._judge(due - 1)
 
     def _halted(self, due: int, swing: Oscillation | None, outside: Stop | None) -> Stop | None:
         """A stop before the fixed point, the first that applies."""

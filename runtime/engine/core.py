@@ -143,7 +143,7 @@ class Core:
         if self.watch is not None and (prepared or work.silenced):
             names = sorted({p.agent.spec.name for p in prepared})
             swing = self.watch.look(ledger.cycle, [(s.key, s.subject) for s in self._changed], names)
-        self.stop = self.closing.close(work.tier, swing, stop)
+        self.stop = self.closing.close(work.tier, swing, stop, self._changed)
         entries = ledger.log.entries
         self.digest = chain(self.digest, [e.body for e in entries])
         changes = 0

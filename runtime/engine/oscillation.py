@@ -110,7 +110,8 @@ class Watch:
     def look(self, cycle: int, changed: list[tuple[str, str]], agents: list[str]) -> Oscillation | None:
         """Whether this very state was seen before; remembers it if not."""
         self.moves.append((cycle, frozenset(changed), frozenset(agents)))
-        state = mark(self.total, tuple(sorted(self.others.items())))
+        retries = [(agent.at, sorted(agent.retry, key=str)) for agent in self.ledger.agents if agent.retry]
+        state = mark(self.total, tuple(sorted(self.others.items())), retries)
         first = self.seen.setdefault(state, cycle)
         if first == cycle:
             return None

@@ -40,10 +40,11 @@ def run_entry(ledger: Ledger, agent: AgentState, done: list[Prepared]) -> dict[s
                 for s in one.said
                 if type(s) is Statement and (r := _rebased(ledger, agent, one, s)) is not None
             ]
-    if (
-        not agent.spec.append
-    ):  # what such an agent leaves unsaid stays, so no record could tell the number again
-        fields["said"] = said
+    if not agent.spec.append:
+        fields["said"] = (
+            said  # what an appending agent leaves unsaid stays: no record could tell the number again
+        )
+    rebased.sort(key=lambda r: (r["item"] or "", r["key"], r["subject"]))
     for name, value in (("failed", failed), ("abstained", abstained), ("rebased", rebased)):
         if value:
             fields[name] = value

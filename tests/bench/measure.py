@@ -34,7 +34,7 @@ def settle_collector() -> None:
     behind is frozen: a full collection among a peer's modules would be charged to whoever happens to allocate."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(50_000, 10, 2)
 
 
 def explained(lines: list[Line]) -> list[Line]:

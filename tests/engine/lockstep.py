@@ -81,7 +81,7 @@ def saying(effect: Effect) -> list[Saying] | None:
 
 def row_of(core: Core, number: int, act: Act) -> InboxRow:
     """A person's act as an inbox row, about one of the slots such an act can be about now."""
-    if act.act == "respond":
+    if act.act in ("respond", "reverse"):
         act = replace(act, act=_wanted(core, act))
     slots = _slots_for(core, act)
     key, subject = slots[act.pick % len(slots)]
@@ -100,11 +100,25 @@ def row_of(core: Core, number: int, act: Act) -> InboxRow:
 def _wanted(core: Core, act: Act) -> str:
     """What the job asks of people now."""
     states = core.ledger.keys.values()
+    if act.act == "reverse":
+        decided = any(_decided(slot) for state in states for slot in state.slots.values())
+        mine = any(_said_by(slot, act.by) for state in states for slot in state.slots.values())
+        if decided or mine:
+            return "undo" if decided and (act.pick % 2 or not mine) else "withdraw_fact"
+        return "add_fact"
     if any(state.held for state in states) and act.pick % 3:
         return "refuse" if act.pick % 6 == 5 else "approve"
     if any(state.contested for state in states):
         return "none" if act.pick == 0 else "decide"
     return "add_fact"
+
+
+def _decided(slot: EngineSlot) -> bool:
+    return slot.desk is not None and slot.desk.verdict is not None
+
+
+def _said_by(slot: EngineSlot, name: str) -> bool:
+    return any(c.voice.agent == "@person" and c.voice.item == name for c in slot.cands)
 
 
 def _slots_for(core: Core, act: Act) -> list[Slot]:
@@ -116,9 +130,9 @@ def _slots_for(core: Core, act: Act) -> list[Slot]:
     elif act.act in ("approve", "refuse"):
         found = [s for state in core.ledger.keys.values() for s in state.held]
     elif act.act == "undo":
-        found = [s for s in known if s.desk is not None and s.desk.verdict is not None]
+        found = [s for s in known if _decided(s)]
     elif act.act == "withdraw_fact":
-        found = [s for s in known if any(c.voice.agent == "@person" and c.voice.item == act.by for c in s.cands)]
+        found = [s for s in known if _said_by(s, act.by)]
     return sorted((s.key, s.subject) for s in found) or everywhere
 
 

@@ -18,7 +18,7 @@ PEOPLE = ("ada", "otto", "ivy")
 SUBMITTER = "otto"
 
 keys = st.sampled_from(KEYS)
-subjects = st.sampled_from(SUBJECTS)
+subjects = st.sampled_from(("s", "s", *SUBJECTS))
 NUMBERS = (0, 1, 2, 1.0)
 OBJECTS = ({"g": "x", "n": 1}, {"g": "x", "n": 2}, {"g": "y", "n": 1}, {"g": 1}, {"g": None})
 values = st.one_of(
@@ -34,7 +34,8 @@ SCHEMAS: tuple[Mapping[str, Any], ...] = ({}, {}, {}, {}, {"type": "integer"}, {
 class Act:
     """One thing a person does at the start of a cycle; `pick` chooses among the slots the act can be about.
 
-    `respond` is whatever is asked of people: an answer to a hold, a decision on a conflict, else a fact.
+    `respond` is whatever is asked of people: an answer to a hold, a decision on a conflict, else a fact. `reverse` takes
+    back what people did: a decision or a fact.
     """
 
     cycle: int
@@ -71,12 +72,12 @@ toys = st.builds(
 key_sets = st.one_of(
     st.tuples(keys), st.tuples(keys), st.just(()), st.lists(keys, unique=True, min_size=2, max_size=3).map(tuple)
 )
-seeds = st.lists(st.tuples(keys, subjects, values, confidences, evidences), min_size=1, max_size=6).map(tuple)
+seeds = st.lists(st.tuples(keys, subjects, values, confidences, evidences), min_size=2, max_size=6).map(tuple)
 acts = st.builds(
     Act,
     cycle=st.integers(1, 8),
     act=st.sampled_from(
-        ["respond"] * 6 + ["decide", "none", "undo", "undo", "approve", "refuse", "add_fact", "add_fact"]
+        ["respond"] * 6 + ["reverse"] * 4 + ["decide", "none", "undo", "approve", "refuse", "add_fact", "add_fact"]
         + ["withdraw_fact", "retry"]
     ),
     pick=st.integers(0, 11),
@@ -161,7 +162,9 @@ def cases(draw: Callable[..., Any], max_agents: int = 4, max_rules: int = 5, max
     """A random run."""
     tiers = draw(st.integers(1, 3))
     chosen = [draw(agents(f"a{i}", tiers)) for i in range(draw(st.integers(2, max_agents)))]
-    made = [draw(rules(f"r{i}", chosen, tiers)) for i in range(draw(st.integers(1, max_rules)))]
+    asked = [a for a in chosen if a.shape == "aggregate" and draw(st.sampled_from([True, True, True, False]))]
+    ruling = [RuleSpec(f"ask {a.name}", "aggregation", (a.over,), 15, {"agent": a.name}) for a in asked]
+    made = ruling + [draw(rules(f"r{i}", chosen, tiers)) for i in range(draw(st.integers(1, max_rules)))]
     pack = PackSpec(
         name="random",
         keys=tuple(KeySpec(k, schema=draw(st.sampled_from(SCHEMAS)), seed=True) for k in KEYS),
@@ -177,3 +180,58 @@ def cases(draw: Callable[..., Any], max_agents: int = 4, max_rules: int = 5, max
         draw(seeds),
         tuple(draw(st.lists(acts, max_size=max_acts))),
     )
+
+
+@st.composite
+def circles(draw: Callable[..., Any]) -> Case:
+    """Agents that repeat each other in circles, with people who speak, decide and take back: D3.5's last sentences."""
+    names = [f"a{i}" for i in range(draw(st.integers(2, 4)))]
+    chosen = []
+    for name in names:
+        read, write = draw(keys), draw(keys)
+        each = draw(st.booleans())
+        chosen.append(
+            AgentSpec(
+                name=name,
+                shape="each" if each else "whole",
+                reads=() if each else draw(st.sampled_from([(read,), (read,), KEYS])),
+                writes=(write,),
+                over=read if each else "",
+                append=draw(st.sampled_from([False, False, True])),
+                tier=draw(st.integers(1, 2)),
+            )
+        )
+    behave = st.builds(
+        Toy,
+        how=st.sampled_from(["copy", "copy", "copy", "best", "turn"]),
+        because=st.sampled_from(["named", "named", "shown"]),
+        fails=st.sampled_from([0, 0, 0, 3]),
+        salt=st.integers(0, 3),
+    )
+    made = [draw(rules(f"r{i}", chosen, 2)) for i in range(draw(st.integers(0, 2)))]
+    deeds = draw(
+        st.lists(
+            st.builds(
+                Act,
+                cycle=st.integers(1, 6),
+                act=st.sampled_from(["add_fact", "reverse", "reverse", "respond", "retry"]),
+                pick=st.integers(0, 11),
+                by=st.sampled_from(PEOPLE[:2]),
+                value=st.sampled_from([1, 2]),
+                confidence=confidences,
+            ),
+            min_size=2,
+            max_size=6,
+        )
+    )
+    pack = PackSpec(
+        name="circles",
+        keys=tuple(KeySpec(k) for k in KEYS),
+        agents=tuple(chosen),
+        rules=tuple(made),
+        tiers=(TierSpec("T1"), TierSpec("T2")),
+        budget=Budget(cycles=40),
+        submitter=SUBMITTER,
+    )
+    sown = st.lists(st.tuples(keys, subjects, st.sampled_from([1, 2]), confidences, evidences), max_size=2)
+    return Case(pack, {name: draw(behave) for name in names}, tuple(draw(sown)), tuple(deeds))

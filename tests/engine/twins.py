@@ -138,9 +138,9 @@ class Twins:
     def compare_judgement(self, commit: Commit) -> None:
         """Tiers up to which nobody is eligible are judged, each with exactly the gaps the model finds."""
         due = lowest_tier(self.core.ledger)
-        top = len(self.case.pack.tiers)
-        upto = top if commit.stop is not None or not due else due - 1
-        if commit.stop is None and not any(e.kind in ("tier", "answer") for e in commit.entries):
+        upto = len(self.case.pack.tiers) if commit.stop is not None or not due else due - 1
+        if not upto:
+            assert not any(e.kind in ("tier", "answer") for e in commit.entries), "judged while tier 1 is at work"
             return
         reached = min(self.model.reached(), upto)
         assert commit.tier == reached, "tier"

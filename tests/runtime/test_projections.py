@@ -78,6 +78,27 @@ def test_rows_equal_the_fold_through_conflicts_holds_and_their_undoing(use_packs
     assert job.status == "cancelled"
 
 
+def test_conflict_that_gains_and_loses_sides_is_the_same_open_question(use_packs: Use) -> None:
+    use_packs("panel")
+    job = run(submit("panel", PANEL_SEEDS))
+    opened = question(job)
+    slot = {"key": "verdict", "subject": "doubtful"}
+    tell(job, "add_fact", "ida", **slot, payload={"value": "maybe", "confidence": 0.2})
+    check(run(job))
+    changed = question(job)
+    assert (changed.pk, len(changed.sides)) == (opened.pk, 3)
+    assert changed.version != opened.version
+    tell(job, "withdraw_fact", "ida", **slot)
+    check(run(job))
+    assert question(job).version == opened.version
+
+
+def test_rows_equal_the_fold_of_growth(use_packs: Use) -> None:
+    job = run(submit("growth", use_packs("growth").sample_seeds()))
+    assert job.conflicts_open == 2
+    check(job)
+
+
 def test_hold_that_a_decision_settles_closes(use_packs: Use) -> None:
     """A decision by people whose word counts is their approval (D3.7)."""
     use_packs("panel")
