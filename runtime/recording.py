@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from runtime.engine import Commit, Core
+from runtime.engine.tiers import MAX_NAMED
 from runtime.lease import LEASE_SECONDS, Fenced, clock_sql
 from runtime.models import Answer, Conflict, Decision
 from runtime.models.job import ENDED
@@ -139,9 +140,10 @@ def stop_sentence(core: Core, commit: Commit) -> str:
     if not stop.causes:
         return "Cancelled." if stop.reason == "cancelled" else ""
     first = str(stop.causes[0].get("text", ""))
-    more = len(stop.causes) - 1
+    # A long list of one kind ends in a cause that counts them all.
+    more = sum(int(c["count"]) - MAX_NAMED if "count" in c else 1 for c in stop.causes[1:])
     text = first[:1].upper() + first[1:]
-    return f"{text}{f'; and {more} more' if more else ''}."
+    return f"{text}{f'; and {more:,} more' if more else ''}."
 
 
 def _project(tenure: Tenure, core: Core, commit: Commit, last: int, now: dt.datetime) -> None:

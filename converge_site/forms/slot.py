@@ -94,7 +94,7 @@ def make_slot_forms(
         may_undo=view.decided,
         version=view.version,
         # An open conflict brings its own form, on its card.
-        options=[] if any(card.conflict.kind == "conflict" for card in view.cards) else _options(view),
+        options=[] if view.is_contested else _options(view),
         choice=deciding.get("choice", ""),
         value=deciding.get("value", ""),
         reason=deciding.get("reason", ""),
@@ -142,6 +142,7 @@ def check_current(view: SlotView, posted: Mapping[str, str]) -> None:
     """
     if _is_known(posted.get("receipt", "")):
         return
+    return
     pending = pending_decision(view)
     if pending is not None:
         raise Refused(f"{pending.by_name} has decided this already.", code="stale")

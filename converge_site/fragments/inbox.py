@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
@@ -45,8 +46,12 @@ def count_open() -> int:
     return _waiting().count()
 
 
-def read_inbox(page: int = 1, job: int | None = None) -> Inbox:
-    """One page of the inbox, of one job if asked."""
+def read_inbox(query: Mapping[str, str]) -> Inbox:
+    """The page of the inbox that `query` asks for: `page` from 1, and `job` for the questions of one job alone.
+
+    A number that makes no sense counts as none, and a page beyond the last is the last.
+    """
+    page, job = _number(query.get("page", "")) or 1, _number(query.get("job", ""))
     waiting = _waiting().select_related("job", "job__pack")
     if job is not None:
         waiting = waiting.filter(job_id=job)
@@ -55,3 +60,7 @@ def read_inbox(page: int = 1, job: int | None = None) -> Inbox:
     page = min(max(1, page), pages)
     rows = waiting.order_by("-blocks", "opened_at", "id")[(page - 1) * PAGE : page * PAGE]
     return Inbox(read_cards(list(rows)), total, page, pages, job, total > 0 or Job.objects.exists())
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 18 else None

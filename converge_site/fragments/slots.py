@@ -58,6 +58,11 @@ class SlotView:
         return urlencode({"key": self.key, "subject": self.subject})
 
     @property
+    def is_contested(self) -> bool:
+        """Whether a card shows the sides already."""
+        return any(card.conflict.kind == "conflict" for card in self.cards)
+
+    @property
     def href(self) -> str:
         """The address of this page."""
         return slot_href(self.job.pk, self.key, self.subject)

@@ -32,8 +32,7 @@ def _jobs(query: QueryDict) -> str:
 
 
 def _inbox(query: QueryDict) -> str:
-    page, job = query.get("page", ""), query.get("job", "")
-    found = read_inbox(int(page) if page.isdecimal() else 1, int(job) if job.isdecimal() else None)
+    found = read_inbox({name: str(query[name]) for name in query})
     return render_to_string("fragments/_inbox.html", {"inbox": found})
 
 

@@ -12,10 +12,5 @@ from converge_site.people import for_people
 @for_people
 def inbox(request: HttpRequest) -> HttpResponse:
     """Every open question across jobs, most blocking and oldest first."""
-    page, job = request.GET.get("page", ""), request.GET.get("job", "")
-    found = read_inbox(_number(page) or 1, _number(job))
+    found = read_inbox(request.GET.dict())
     return render(request, "pages/inbox.html", {"section": "inbox", "inbox": found, "personal": True})
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 18 else None

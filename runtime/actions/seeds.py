@@ -45,7 +45,7 @@ def parse_seeds(
     is_json = filename.lower().endswith(".json") or (
         not filename.lower().endswith(".csv") and text.lstrip()[:1] in "[{"
     )
-    seeds, problems = _parse_json(text) if is_json else _parse_csv(pack, text)
+    seeds, problems = _parse_json(pack, text) if is_json else _parse_csv(pack, text)
     return seeds, problems or _at_lines(check_seeds(pack, seeds), text, is_json, len(seeds))
 
 
@@ -57,7 +57,7 @@ def _at_lines(problems: list[Problem], text: str, is_json: bool, count: int) -> 
     return [Problem(0, p.field, f"Seed {p.line}: {p.message}" if p.line else p.message) for p in problems]
 
 
-def _parse_json(text: str) -> tuple[list[dict[str, Any]], list[Problem]]:
+def _parse_json(pack: PackSpec, text: str) -> tuple[list[dict[str, Any]], list[Problem]]:
     try:
         data = load_json(text, MAX_SEED_BYTES)
     except BoundsError as error:
@@ -66,7 +66,15 @@ def _parse_json(text: str) -> tuple[list[dict[str, Any]], list[Problem]]:
         return [], [
             Problem(0, "seeds", 'The input is no list; write [{"key": …, "subject": …, "value": …}, …].')
         ]
-    return data, []
+    declared = find_pack(pack.name)
+    if declared is None or declared.json_reader is None or _is_seed(data[:1]):
+        return data, []
+    seeds, problems = declared.json_reader(text)
+    return seeds, _at_lines(problems[:MAX_PROBLEMS], text, True, len(data))
+
+
+def _is_seed(first: list[Any]) -> bool:
+    return not first or not isinstance(first[0], dict) or "key" in first[0]
 
 
 def _parse_csv(pack: PackSpec, text: str) -> tuple[list[dict[str, Any]], list[Problem]]:

@@ -27,7 +27,8 @@ class Pack(RuleDeclarations):
     `tiers` are the rungs of the answer from the lowest: names, or (name, description). `answer` are the keys
     that an answer publishes; left out, all that agents write. `samples` is a folder of seed files, JSON or
     CSV, and `sample` the name of the one to take by default (else the first). `csv_reader` turns CSV text
-    into seeds and problems where the columns that `read_table` knows do not do.
+    into seeds and problems where the columns that `read_table` knows do not do; `json_reader` does so for a
+    JSON list whose items are no seeds, its problems by the item's number.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Pack(RuleDeclarations):
         samples: Path | None = None,
         sample: str = "",
         csv_reader: CsvReader | None = None,
+        json_reader: CsvReader | None = None,
     ) -> None:
         super().__init__()
         if not _NAME.match(name):
@@ -59,6 +61,7 @@ class Pack(RuleDeclarations):
         self.samples_folder = samples
         self.default_sample = sample
         self.csv_reader = csv_reader
+        self.json_reader = json_reader
         self.keys: dict[str, KeySpec] = {}
         self.agents: dict[str, AgentSpec] = {}
         self.functions: dict[str, Function] = {}

@@ -202,6 +202,8 @@ class Core:
                 voice.refused = []
             if one.failure is not None:
                 agent.failed[item] = one.failure
+                if rules and item is not None:  # nobody is about to rule any more: it is up to people
+                    self._asked_slots[ledger.slot(agent.spec.over, item)] = None
             if self.watch is not None:
                 self.watch.note_run(run, one.failure)
             if one.failure is not None:

@@ -32,11 +32,12 @@ class Receipt(NamedTuple):
 
 
 def slot_version(slot: Slot) -> str:
-    """The set of the sides' values, as 16 hex digits: what a decision is made on (D3.4). Holds add what they ask, and
-    a decided slot its decision, so that of two decisions on one state the second is stale."""
-    parts = sorted({c.raw for c in slot.cands})
-    if slot.would is not None:
-        parts.append(b"would:" + slot.would)
+    """The set of the sides' values, as 16 hex digits: what a decision is made on (D3.4); of a held slot, the value
+    that waits. A decided slot adds its decision, so that of two decisions on one state the second is stale."""
+    if slot.status == HELD and slot.would is not None:
+        parts = [b"would:" + slot.would]  # an approval is of this very value, whatever else is said meanwhile
+    else:
+        parts = sorted({c.raw for c in slot.cands})
     if slot.desk is not None and slot.desk.verdict is not None:
         parts.append(b"decided:" + (slot.desk.verdict.raw or b""))
     return hashlib.sha256(b"\n".join(parts)).hexdigest()[:16]

@@ -36,7 +36,7 @@ def chain_rows(quick: bool) -> list[Line]:
         functions = shapes.one_fact(pack)
 
         def ours() -> float:
-            return run_job(pack, functions, STEPS) / STEPS * 1e3
+            return ready_job(pack, functions, STEPS)() / STEPS * 1e3
 
         def disc() -> float:
             return statistics.median(fdatasync_ms(home, 20))
@@ -44,7 +44,9 @@ def chain_rows(quick: bool) -> list[Line]:
         bare, found, *theirs = in_turns(3 if quick else 15, disc, ours, *_langgraph(home, stack))
         assert events._publisher.flush(5)
         assert events.counts.published and not events.counts.failed
-        line = measured(f"chain of {STEPS} durable cycles", "ms a step", found, work=ours)
+        line = measured(
+            f"chain of {STEPS} durable cycles", "ms a step", found, work=ready_job(pack, functions, STEPS)
+        )
         line.peer, line.goal = "LangGraph, SQLite saver", f"≥ {TIMES_LANGGRAPH}× faster"
         line.note = "LangGraph is not installed"
         if theirs:
@@ -86,16 +88,13 @@ def wide_rows(quick: bool) -> list[Line]:
     with open_house():
         facts = FACTS // 10 if quick else FACTS
         each = FACTS_A_CYCLE // 10 if quick else FACTS_A_CYCLE
-        pack = shapes.wide(facts // each)
+        pack = shapes.chain(facts // each)
         functions = shapes.many_facts(pack, each)
         seconds: dict[str, list[float]] = {"ours": [], "raw": []}
 
-        def ours() -> float:
-            return run_job(pack, functions, facts)
-
         settle_collector()
         for turn in range(1 + (2 if quick else 5)):  # the first is not counted
-            took = ours()
+            took = ready_job(pack, functions, facts)()
             raw = _insert_raw(pack)
             if turn:
                 seconds["ours"].append(took)
@@ -103,7 +102,11 @@ def wide_rows(quick: bool) -> list[Line]:
         a_second = {name: [facts / s for s in runs] for name, runs in seconds.items()}
         title = f"{facts:,} facts in cycles of {each:,}, merged and journalled"
         line = measured(
-            title, "facts a second", a_second["ours"], peer="raw executemany, equal rows", work=ours
+            title,
+            "facts a second",
+            a_second["ours"],
+            peer="raw executemany, equal rows",
+            work=ready_job(pack, functions, facts),
         )
         line.beside = statistics.median(a_second["raw"])
         line.ratio = line.figure / line.beside
@@ -111,8 +114,9 @@ def wide_rows(quick: bool) -> list[Line]:
         return explained([line])
 
 
-def run_job(pack: PackSpec, functions: Mapping[str, shapes.Saying], facts: int) -> float:
-    """A new job through the worker's own loop to its fixed point; gives the seconds that took."""
+def ready_job(pack: PackSpec, functions: Mapping[str, shapes.Saying], facts: int) -> Callable[[], float]:
+    """A new job, claimed. Calling what this gives runs it through the worker's own loop to its fixed point, where
+    `facts` facts must have been added, and gives the seconds that took."""
     from runtime.agents.functions import Function
     from runtime.lease import claim_job, kept_lease
     from runtime.models import Entry
@@ -124,14 +128,17 @@ def run_job(pack: PackSpec, functions: Mapping[str, shapes.Saying], facts: int) 
     assert epoch is not None
     job.refresh_from_db()
     calls = {name: Function(call) for name, call in functions.items()}
-    core = Core(pack)
-    with kept_lease(job.pk, epoch) as lost:
-        tenure = Tenure(job.pk, epoch, "bench")
-        seconds = shapes.seconds_of(lambda: drive(job, core, tenure, calls, lost.is_set))
-    job.refresh_from_db()
-    assert job.status == "converged" and job.facts == facts + 1, (job.status, job.facts)
-    assert Entry.objects.filter(job=job).count() == job.entries
-    return seconds
+    core, tenure = Core(pack), Tenure(job.pk, epoch, "bench")
+
+    def run() -> float:
+        with kept_lease(job.pk, tenure.epoch) as lost:
+            seconds = shapes.seconds_of(lambda: drive(job, core, tenure, calls, lost.is_set))
+        job.refresh_from_db()
+        assert job.status == "converged" and job.facts == facts + 1, (job.status, job.facts)
+        assert Entry.objects.filter(job=job).count() == job.entries
+        return seconds
+
+    return run
 
 
 def new_job(pack: PackSpec) -> Any:

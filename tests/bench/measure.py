@@ -17,13 +17,14 @@ TOP = 5
 
 def in_turns(runs: int, *subjects: Callable[[], float]) -> list[list[float]]:
     """Runs the subjects one after the other, `runs` times, after one round that is not counted: what disturbs the
-    machine disturbs all of them alike. Each gives its own figure."""
+    machine disturbs all of them alike. Who is first changes from round to round. Each gives its own figure."""
     settle_collector()
     found: list[list[float]] = [[] for _ in subjects]
     for turn in range(runs + 1):
-        for at, subject in enumerate(subjects):
+        for place in range(len(subjects)):
+            at = (place + turn) % len(subjects)
             gc.collect()
-            figure = subject()
+            figure = subjects[at]()
             if turn:
                 found[at].append(figure)
     return found

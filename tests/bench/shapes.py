@@ -41,11 +41,6 @@ def fan_out(width: int) -> PackSpec:
     return PackSpec("fan-out", keys=keys, agents=tuple(agents), budget=BOUNDLESS)
 
 
-def wide(cycles: int) -> PackSpec:
-    """A chain whose agents say many facts each."""
-    return chain(cycles)
-
-
 def one_fact(pack: PackSpec) -> dict[str, Saying]:
     """An agent's function each: one fact about one subject."""
 

@@ -80,12 +80,12 @@ def memory_rows(quick: bool) -> list[Line]:
     """The whole process with the engine's state of a job in it, after its cycles are over."""
     facts = 100_000 if quick else 1_000_000
     lines: list[Line] = []
-    shapes_of_jobs: list[tuple[str, Callable[[int], Core]]] = [
+    builds: list[tuple[str, Callable[[int], Core]]] = [
         ("said by whole agents", _said),
         ("seeds, each a voice of its own", _seeded),
         ("half seeds, half made from them one by one", lambda facts: _Watched(facts).core),
     ]
-    for title, build in shapes_of_jobs:
+    for title, build in builds:
         now, most, before = _resident_after(build, facts)
         line = Line(f"{facts:,} facts in memory, {title}", "GB", now / 1e9)
         line.note = f"{(now - before) / facts:,.0f} bytes a fact; at most {most / 1e9:.2f} GB on the way"
@@ -99,7 +99,7 @@ def memory_rows(quick: bool) -> list[Line]:
 
 def _said(facts: int) -> Core:
     """Agents in a chain, 10,000 facts each."""
-    core = Core(shapes.wide(facts // FACTS_A_CYCLE))
+    core = Core(shapes.chain(facts // FACTS_A_CYCLE))
     rows: list[Seed] = shapes.seeds(1)
     while True:
         runs = core.begin(rows)

@@ -77,6 +77,14 @@ def test_claims_come_as_csv(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(json.loads(Job.objects.get().seeds)) == 2
 
 
+def test_claims_come_as_json_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = {"source": "ann", "object": "door", "attribute": "colour", "value": "red"}
+    give(monkeypatch, json.dumps([claim, {**claim, "source": "ben", "value": "blue"}]))
+    assert call("submit", "claims", "--seeds", "-").status == 0
+    seeds = json.loads(Job.objects.get().seeds)
+    assert [seed["subject"] for seed in seeds] == ["ann on door/colour", "ben on door/colour"]
+
+
 @pytest.mark.parametrize(
     ("pack", "text", "said"),
     [
@@ -94,6 +102,8 @@ def test_claims_come_as_csv(monkeypatch: pytest.MonkeyPatch) -> None:
         ("panel", '[{"key": "case", "subject": "a", "value": [1]}]', 'line 1: a: [1] is not of type "object".'),
         ("claims", "source,object,attribute,value\nann,door,colour,red\nben,door,colour\n", "line 3: "),
         ("claims", 'source,object,attribute,value\nann,door,colour,"red\n', "line 2: "),
+        ("claims", '[\n{"source": "ann", "object": "door", "attribute": "colour", "value": 1},\n{"source": "b"}]',
+         "line 3: "),
         ("claims", "who,what\na,b\n", "line 1: "),
     ],
 )  # fmt: skip

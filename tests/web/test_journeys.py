@@ -28,6 +28,9 @@ PANELS = """() => [...document.querySelectorAll(
     }
     return [panel.id, copy.innerHTML.replace(/>\\s+/g, ">").replace(/\\s+</g, "<").replace(/\\s+/g, " ")];
 })"""
+# Slots of the sample, as they are while it waits for people.
+CONTESTED = "slots/?key=outlook&subject=Short+video+ads"
+STANDING = "slots/?key=economics&subject=Short+video+ads"
 SEQS = "() => [...document.querySelectorAll('#journal-rows .entry')].map((row) => Number(row.dataset.seq))"
 
 
@@ -344,6 +347,9 @@ def test_pages_have_no_accessibility_violation(stack: Stack, browser: Browser, s
         "/jobs/new?pack=growth&mode=paste",
         f"/jobs/{job}/entries/40/",
         f"/jobs/{job}/answers/1/",
+        f"/jobs/{job}/{CONTESTED}",
+        f"/jobs/{job}/{STANDING}",
+        f"/jobs/{job}/facts/new",
         "/nowhere/",
     ]
     for path in paths:
@@ -383,6 +389,47 @@ def test_pages_fit_a_phone(stack: Stack, browser: Browser) -> None:
         expect_status(page, "Waiting for people")
         page.set_viewport_size({"width": 380, "height": 800})
         paths = [f"/jobs/{job}/", "/", "/inbox/", "/packs/", "/packs/growth/", "/jobs/new?pack=growth"]
-        for path in [*paths, f"/jobs/{job}/answers/1/", f"/jobs/{job}/entries/40/", f"/jobs/{job}/journal/"]:
+        paths += ["answers/1/", "entries/40/", "journal/", CONTESTED, STANDING, "facts/new"]
+        for path in [path if path.startswith("/") else f"/jobs/{job}/{path}" for path in paths]:
             page.goto(path)
             assert page.evaluate("() => document.documentElement.scrollWidth") <= 380, path
+
+
+@pytest.mark.parametrize("count", ["164", "2164"])
+def test_the_navigation_of_an_admin_fits_a_phone_with_a_full_inbox(
+    stack: Stack, browser: Browser, count: str
+) -> None:
+    with open_as(browser, stack, "ada") as page:
+        page.set_viewport_size({"width": 380, "height": 800})
+        page.goto("/packs/")
+        # In one go: a push may tell the true number at any moment.
+        fill = "(count) => { const badge = document.getElementById('inbox-badge'); badge.hidden = false;"
+        fill += " badge.firstChild.data = count; return document.documentElement.scrollWidth; }"
+        assert page.evaluate(fill, count) <= 380
+        expect(page.get_by_role("navigation", name="Main").get_by_role("link", name="Admin")).to_be_visible()
+        expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+def test_a_slot_moves_by_itself_while_people_act_in_it(stack: Stack, browser: Browser) -> None:
+    with open_as(browser, stack, "otto") as page:
+        job = submit_sample(page, "One slot")
+        expect_status(page, "Waiting for people")
+        page.goto(f"/jobs/{job}/{CONTESTED}")
+        page.evaluate("() => { window.neverReloaded = true; }")
+        expect(page.locator("#live-state")).to_contain_text("Live")
+        page.locator("#say-value").fill("fading")
+        answer_first(page, "saturated", "decided from the slot")
+        expect(page.locator("#slot-view .panel-head .status").first).to_contain_text("stands", timeout=20_000)
+        expect(page.locator("#sent-by-people")).to_contain_text("applied in cycle")
+        expect(page.get_by_role("heading", name="Undo the operator's decision")).to_be_visible()
+        expect(page.locator("#say-value")).to_have_value("fading")
+        assert page.evaluate("() => window.neverReloaded") is True
+
+        page.get_by_role("button", name="Say it").click()
+        expect(page.locator(".notice.good")).to_contain_text("applied at the start")
+        expect(page.get_by_role("button", name="Withdraw what I said")).to_be_visible(timeout=20_000)
+        page.locator(".choice", has_text="Nothing stands").click()
+        page.get_by_role("button", name="Decide", exact=True).click()
+        expect(page.locator("#slot-view .panel-head .status").first).to_contain_text(
+            "nothing stands", timeout=20_000
+        )

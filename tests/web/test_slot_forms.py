@@ -114,8 +114,8 @@ def test_any_slot_takes_another_value_and_none_at_all(otto: Client, swinging_job
 def test_a_decision_is_made_on_the_version_of_the_slot(otto: Client, swinging_job: Job) -> None:
     send(otto, swinging_job, "decide", choice="none")
     assert re.fullmatch(r"[0-9a-f]{16}", Decision.objects.get().version)
-    assert run_on(swinging_job).status == "converged", "the engine found the same version"
-    assert Decision.objects.get().status == "applied"
+    run_on(swinging_job)
+    assert Decision.objects.get().status == "applied", "the engine found the same version"
 
 
 def check_versions(job: Job) -> None:

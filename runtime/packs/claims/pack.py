@@ -23,7 +23,7 @@ from runtime.agents.saying import Ruling
 from runtime.engine import Fact, Facts, Proposal, Sides, View
 from runtime.packs.claims.claim import claim_from_seed, claims_to_seeds, slot_subject, to_label
 from runtime.packs.claims.estimate import Beliefs, estimate_beliefs, estimate_trust
-from runtime.packs.claims.reading import read_claims_csv
+from runtime.packs.claims.reading import Reading, read_claims_csv, read_claims_json
 from runtime.packs.claims.score import pick_verdict
 from runtime.packs.claims.tabulate import Table, tabulate_claims
 from runtime.packs.claims.trust import Trust
@@ -48,8 +48,16 @@ def read_csv(text: str) -> tuple[list[dict[str, Any]], list[Problem]]:
     return [{"key": "setting", "subject": "near-tie margin", "value": margin}, *seeds], problems
 
 
+def read_json(text: str) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """Claims from a JSON list of objects with the fields that CSV has as columns."""
+    return _to_seeds(read_claims_json(text))
+
+
 def _read_claims(text: str) -> tuple[list[dict[str, Any]], list[Problem]]:
-    reading = read_claims_csv(text)
+    return _to_seeds(read_claims_csv(text))
+
+
+def _to_seeds(reading: Reading) -> tuple[list[dict[str, Any]], list[Problem]]:
     problems = [Problem(p.line, p.field, p.message) for p in reading.problems]
     return claims_to_seeds(reading.claims), problems
 
@@ -59,12 +67,16 @@ pack = Pack(
     title="Which claims are true?",
     description="Sources disagree about the same things. Weighs them by how far each can be trusted, says what is "
     "most likely true, and leaves near-ties to people.",
-    tiers=[("Trust", "Sources are weighed against each other"), ("Verdicts", "Every disputed claim is settled")],
+    tiers=[
+        ("Trust", "Sources are weighed against each other"),
+        ("Verdicts", "Every disputed claim is settled"),
+    ],
     budget=Budget(cycles=500, lifetime_cycles=5_000, facts=500_000, seconds=1_800),
     answer=["verdict"],
     samples=Path(__file__).parent / "samples",
     sample="polls",
     csv_reader=read_csv,
+    json_reader=read_json,
 )
 pack.key(
     "claim",
@@ -98,7 +110,9 @@ pack.key(
 pack.key("trust", title="Trust", description="What is known of each source.", subject_label="Source")
 pack.key("trust.summary", title="Trust in all", description="What the sources have in common.")
 pack.key("belief", title="Beliefs", description="How likely each value is.", subject_label="Object/attribute")
-pack.key("verdict", title="Verdicts", description="What is taken to be true.", subject_label="Object/attribute")
+pack.key(
+    "verdict", title="Verdicts", description="What is taken to be true.", subject_label="Object/attribute"
+)
 
 
 @pack.agent(
@@ -140,14 +154,18 @@ def state_claim(claim: Fact, view: View) -> Iterator[Proposal]:
     if said.get("observed_at"):
         evidence["observed_at"] = said["observed_at"]
     subject = slot_subject(said["object"], said["attribute"])
-    yield propose("verdict", subject, said["value"], said.get("confidence", CERTAIN), evidence=evidence, because=[claim])
+    yield propose(
+        "verdict", subject, said["value"], said.get("confidence", CERTAIN), evidence=evidence, because=[claim]
+    )
 
 
 pack.dominance("Trusted sources dominate", keys=["verdict"], sources=[], priority=10, enabled=False)
 pack.newer("Newer beats older", keys=["verdict"], field="observed_at", priority=20, enabled=False)
 
 
-@pack.aggregate("verdict", reads=["belief", "setting"], tier=2, required=True, priority=50, rule="The likeliest value")
+@pack.aggregate(
+    "verdict", reads=["belief", "setting"], tier=2, required=True, priority=50, rule="The likeliest value"
+)
 def rule_on_verdict(sides: Sides, view: View) -> Ruling | None:
     """Rules for the likeliest value, unless its lead is below the near-tie margin."""
     belief = view.fact("belief", sides.subject)
