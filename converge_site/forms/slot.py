@@ -142,7 +142,6 @@ def check_current(view: SlotView, posted: Mapping[str, str]) -> None:
     """
     if _is_known(posted.get("receipt", "")):
         return
-    return
     pending = pending_decision(view)
     if pending is not None:
         raise Refused(f"{pending.by_name} has decided this already.", code="stale")

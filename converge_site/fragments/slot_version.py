@@ -10,27 +10,22 @@ from collections.abc import Iterable, Sequence
 
 from converge_site.fragments.voices import Voice
 from runtime.engine.desk import slot_version
-from runtime.engine.state import GROUND, Candidate, Slot, Verdict
+from runtime.engine.state import GROUND, HELD, Candidate, Slot, Verdict
 from runtime.engine.state import Voice as Speaker
 from runtime.engine.values import canonical
 from runtime.models import Entry
 
 
 def version_of(key: str, subject: str, entries: Sequence[Entry], candidates: Iterable[Voice]) -> str:
-    """16 hex digits; "" if the entries do not tell. `candidates` are the voices that speak here, rulings left out."""
+    """16 hex digits. `candidates` are the voices that speak here, rulings left out."""
     slot = Slot(key, subject)
     slot.cands = [_candidate(slot, voice) for voice in candidates]
     decision = decision_in_force(entries)
     if decision is not None:
         chosen = None if decision.data.get("none") else canonical(decision.data.get("choice"))
         slot.own_desk().verdict = Verdict(chosen, "", ())
-    now = next((entry.now for entry in reversed(entries) if entry.now), "empty")
-    if now == "held":
-        slot.would = _last_value(entries, "asked")
-    elif now == "empty" and (slot.cands if decision is None else chosen is not None):
-        slot.would = _last_value(entries, "refused")  # something would stand, had it not been refused
-        if slot.would is None or _refused_more_than_one(entries):
-            return ""
+    if next((entry.now for entry in reversed(entries) if entry.now), "") == "held":
+        slot.status, slot.would = HELD, _asked_for(entries)
     return slot_version(slot)
 
 
@@ -49,15 +44,9 @@ def _candidate(slot: Slot, voice: Voice) -> Candidate:
     return Candidate(Speaker(voice.agent, 0, voice.item), slot, raw, 0, b"", GROUND, voice.seq)
 
 
-def _approvals(entries: Sequence[Entry], action: str) -> list[bytes]:
-    """The values of the slot's approvals that were `asked` or `refused`, in order."""
-    said = (entry.data for entry in entries if entry.kind == "approval")
-    return [canonical(body.get("value")) for body in said if body.get("action") == action]
-
-
-def _last_value(entries: Sequence[Entry], action: str) -> bytes | None:
-    return next(reversed(_approvals(entries, action)), None)
-
-
-def _refused_more_than_one(entries: Sequence[Entry]) -> bool:
-    return len(set(_approvals(entries, "refused"))) > 1
+def _asked_for(entries: Sequence[Entry]) -> bytes | None:
+    """The value whose approval was asked for last."""
+    for entry in reversed(entries):
+        if entry.kind == "approval" and entry.data.get("action") == "asked":
+            return canonical(entry.data.get("value"))
+    return None

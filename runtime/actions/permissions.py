@@ -9,7 +9,7 @@ from django.contrib.auth.models import AnonymousUser
 
 from runtime.actions.audit import Person, name_of
 from runtime.actions.refusals import Refused
-from runtime.engine import PackSpec
+from runtime.engine import PackSpec, RuleSpec
 from runtime.models import Conflict, Job
 
 ROLES: Final = ("viewer", "operator", "admin")
@@ -92,11 +92,18 @@ def _said(act: str) -> str:
 
 
 def _may_approve(user: Any, conflict: Conflict) -> Verdict:
+    """A word counts if it counts under any approval rule that is about the key; the rule that holds it says why not."""
     pack = PackSpec.from_json(conflict.job.frozen_spec())
-    rule = next((r for r in pack.rules if r.name == conflict.rule and r.kind == "approval"), None)
-    if rule is None:
-        return ALLOWED
-    if rule.params.get("exclude_submitter") and pack.submitter == name_of(user):
+    rules = [r for r in pack.rules if r.kind == "approval" and r.enabled and r.covers(conflict.key)]
+    rules.sort(key=lambda r: r.name != conflict.rule)
+    if not rules:
+        return Verdict(False, "No approval rule is about this slot any more.")
+    verdicts = [_counts_under(rule, user, pack.submitter) for rule in rules]
+    return next((v for v in verdicts if v), verdicts[0])
+
+
+def _counts_under(rule: RuleSpec, user: Any, submitter: str) -> Verdict:
+    if rule.params.get("exclude_submitter") and submitter == name_of(user):
         return Verdict(False, f"The rule “{rule.name}” asks for somebody other than the submitter.")
     wanted = list(rule.params.get("groups") or ())
     if wanted and not set(wanted) & set(groups_of(user)):

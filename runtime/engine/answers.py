@@ -7,8 +7,6 @@ from typing import Any
 from runtime.engine.ledger import Ledger
 from runtime.engine.state import FACT, Slot
 
-MAX_MARKS = 2_000
-
 
 def incomplete_keys(ledger: Ledger) -> dict[str, str]:
     """Keys that lack what a failed agent would have said, and all that is made from them; each with the key where the
@@ -37,7 +35,7 @@ def marks(ledger: Ledger, provisional: dict[Slot, None]) -> list[dict[str, Any]]
     for key in incomplete:
         if ledger.plan.keys[key].answers:
             slots.update(dict.fromkeys(s for s in ledger.keys[key].slots.values() if s.status == FACT))
-    ordered = sorted(slots, key=lambda s: (s.key, s.subject))[:MAX_MARKS]
+    ordered = sorted(slots, key=lambda s: (s.key, s.subject))
     return [_mark(ledger, s, s in provisional, incomplete.get(s.key)) for s in ordered]
 
 

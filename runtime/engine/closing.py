@@ -82,11 +82,23 @@ class Closing:
         return stop
 
     def _judge_below(self, due: int, changed: Iterable[Slot]) -> None:
-        """What a busy tier does to the keys of the tiers below it must not leave them claimed (D4.6)."""
+        """A tier at work is not claimed, nor one below it whose keys it has changed without a new judgement (D4.6)."""
         ledger = self.ledger
-        if due > 1 and (ledger.shaken or any(ledger.plan.keys[s.key].tier < due for s in changed)):
+        unjudged = due > 1 and due - 1 not in self._judged
+        if due > 1 and (unjudged or ledger.shaken or any(self._matters_below(due, s.key) for s in changed)):
             self.provisional = provisional_facts(ledger)
             self._judge(due - 1)
+        self.tier = min(self.tier, due - 1)
+
+    def _matters_below(self, due: int, key: str) -> bool:
+        """Whether a change of `key` may change how tiers below `due` are judged."""
+        plan = self.ledger.plan
+        return plan.keys[key].tier < due or any(
+            int(rule.spec.params.get("tier", 1)) < due
+            and rule.expression is not None
+            and key in rule.expression.keys
+            for rule in plan.invariants
+        )
 
     def _halted(self, due: int, swing: Oscillation | None, outside: Stop | None) -> Stop | None:
         """A stop before the fixed point, the first that applies."""

@@ -66,31 +66,28 @@ def _how(slot: Slot, desk: Desk) -> str:
 
 
 def _settle_hold(ledger: Ledger, slot: Slot, desk: Desk) -> None:
-    asked = slot.would if slot.status == HELD else None
+    plan = ledger.plan.keys[slot.key]
+    standing = resolve(slot, plan, ledger.plan.index, ledger.submitter)
+    rule = next((r for r in plan.approvals if slot.status == HELD and r.spec.name == standing.rule), None)
+    asked = (slot.would, rule.spec.name) if rule is not None and slot.would is not None else None
     if asked == desk.asked:
         return
-    if desk.asked is not None and asked is None and desk.asked not in desk.refusals:
-        fields = {**_named(slot, "approval", "lapsed"), "value": Fragment(desk.asked)}
+    if desk.asked is not None and asked is None and desk.asked[0] not in desk.refusals:
+        fields = {**_named(slot, "approval", "lapsed"), "value": Fragment(desk.asked[0])}
         if desk.verdict is not None:
             fields["how"] = "decided"
         ledger.log.add(fields)
     desk.asked = asked
-    if asked is None:
+    if asked is None or rule is None:
         return
-    rule = next(
-        r
-        for r in ledger.plan.keys[slot.key].approvals
-        if approvals_for(desk, r, asked, ledger.submitter) < r.needs
-    )
-    standing = resolve(slot, ledger.plan.keys[slot.key], ledger.plan.index, ledger.submitter)
     ledger.log.add(
         {
             **_named(slot, "approval", "asked"),
-            "value": Fragment(asked),
+            "value": Fragment(asked[0]),
             "conf": standing.strength,
             "version": slot_version(slot),
-            "rule": standing.rule or rule.spec.name,
-            "have": approvals_for(desk, rule, asked, ledger.submitter),
+            "rule": rule.spec.name,
+            "have": approvals_for(desk, rule, asked[0], ledger.submitter),
             "need": rule.needs,
             "sides": sides_as_json(slot),
         }

@@ -18,8 +18,9 @@ from runtime.engine.prepare import Rejected, Statement, check_value
 from runtime.engine.resolve import approvals_for, counts_for
 from runtime.engine.spec import PERSON, SEED
 from runtime.engine.state import GROUND, HELD, Slot, Verdict, Voice
-from runtime.engine.values import BoundsError, canonical, check_name, thousandths
+from runtime.engine.values import MAX_KEY, MAX_NAME, BoundsError, canonical, check_name, thousandths
 
+NO_SAY = "your word does not count under the rule that holds this"
 NOT_JSON = "the value is not JSON as Converge takes it, or is too large"
 
 
@@ -80,7 +81,8 @@ def _check_said(
         raw, conf = canonical(value), thousandths(confidence)
         proof = canonical(dict(evidence)) if evidence else b""
     except BoundsError as error:
-        names = [n if isinstance(n, str) and n.isprintable() else "" for n in (key, subject)]
+        sound = ((key, MAX_KEY), (subject, MAX_NAME))
+        names = [n if isinstance(n, str) and n.isprintable() and len(n) <= most else "" for n, most in sound]
         return Rejected(names[0], names[1], None, None, b"", None, str(error), malformed=True)
     refusal, rule = check_value(ledger, voice.agent, key, subject, raw, conf, proof)
     if refusal:
@@ -124,7 +126,7 @@ def _chosen(row: InboxRow) -> dict[str, Any]:
 
 def _cannot_name_slot(ledger: Ledger, row: InboxRow) -> str:
     try:
-        check_name("key", row.key)
+        check_name("key", row.key, MAX_KEY)
         check_name("subject", row.subject)
     except BoundsError:
         return "the row names no slot"
@@ -200,9 +202,7 @@ def _approve(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) 
     raw = slot.would
     rules = [r for r in plan.approvals if counts_for(r, row.by, row.groups, ledger.submitter)]
     if not rules:
-        return _finish(
-            ledger, row, fields, "refused", "your approval does not count under the rule that holds this"
-        )
+        return _finish(ledger, row, fields, "refused", NO_SAY)
     people = slot.own_desk().approvals.setdefault(raw, {})
     people[row.by] = row.groups
     have = max(approvals_for(slot.desk, r, raw, ledger.submitter) for r in rules)
@@ -232,6 +232,9 @@ def _refuse(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) -
     if slot.status != HELD or slot.would is None:
         return _finish(ledger, row, fields, "stale", "nothing waits for approval here any more")
     raw = slot.would
+    plan = ledger.plan.keys[slot.key]
+    if not any(counts_for(r, row.by, row.groups, ledger.submitter) for r in plan.approvals):
+        return _finish(ledger, row, fields, "refused", NO_SAY)
     slot.own_desk().refusals[raw] = row.by
     receipt = _restand(ledger, row, slot, fields, "refused; this value will not stand")
     ledger.log.add(

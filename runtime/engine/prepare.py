@@ -11,7 +11,16 @@ from runtime.engine.expr import ExpressionError
 from runtime.engine.inputs import Effect, Failure, Malformed, Proposal
 from runtime.engine.ledger import AgentState, Ledger
 from runtime.engine.state import FACT, Premises, Slot
-from runtime.engine.values import MAX_NAME, THOUSAND, BoundsError, canonical, check_name, parse, thousandths
+from runtime.engine.values import (
+    MAX_KEY,
+    MAX_NAME,
+    THOUSAND,
+    BoundsError,
+    canonical,
+    check_name,
+    parse,
+    thousandths,
+)
 
 MAX_PROPOSALS = 200_000
 MAX_EVIDENCE_BYTES = 16 * 1024
@@ -81,11 +90,12 @@ def check_proposal(
     try:
         if (
             type(key) is not str
+            or key not in agent.writes
             or type(subject) is not str
             or not subject.isprintable()
             or not 0 < len(subject) <= MAX_NAME
         ):
-            check_name("key", key)
+            check_name("key", key, MAX_KEY)
             check_name("subject", subject)
         conf = (
             round(confidence * 1000)
@@ -126,7 +136,9 @@ def _malformed(
     evidence: bytes = b"",
 ) -> Rejected:
     """Bounded, so that what is written down about nonsense is no nonsense itself."""
-    clean = [t[:MAX_NAME] if t.isprintable() else "" for t in (key, subject)]
+    clean = [
+        t if t.isprintable() and len(t) <= most else "" for t, most in ((key, MAX_KEY), (subject, MAX_NAME))
+    ]
     printable = "".join(c if c.isprintable() else "�" for c in reason[:500])
     return Rejected(clean[0], clean[1], raw, conf, evidence, None, printable, malformed=True)
 

@@ -129,7 +129,9 @@ class Desk:
         self.refusals: dict[bytes, str] = {}
         self.rulings: dict[int, Ruling] = {}
         self.open_version: Any = None  # of the conflict that is open, with whom it awaits
-        self.asked: bytes | None = None  # the value whose approval is asked for
+        self.asked: tuple[bytes, str] | None = (
+            None  # the value whose approval is asked for, and the rule that asks
+        )
 
 
 class Slot:

@@ -31,7 +31,11 @@ BROKEN = Failure("agent_error", "it broke")
 
 
 def pack(
-    *agents: AgentSpec, rules: Sequence[RuleSpec] = (), keys: Sequence[KeySpec | str] = (), tiers: int = 1, **more: Any
+    *agents: AgentSpec,
+    rules: Sequence[RuleSpec] = (),
+    keys: Sequence[KeySpec | str] = (),
+    tiers: int = 1,
+    **more: Any,
 ) -> PackSpec:
     """A pack that declares every key its agents and rules name, and those given."""
     specs = {k.name: k for k in keys if isinstance(k, KeySpec)}
@@ -43,7 +47,9 @@ def pack(
     for name in named:
         specs.setdefault(name, KeySpec(name))
     ladder = tuple(TierSpec(f"Tier {n}") for n in range(1, tiers + 1))
-    return PackSpec("example", keys=tuple(specs.values()), agents=agents, rules=tuple(rules), tiers=ladder, **more)
+    return PackSpec(
+        "example", keys=tuple(specs.values()), agents=agents, rules=tuple(rules), tiers=ladder, **more
+    )
 
 
 def say(key: str, subject: str, value: Any, confidence: float = 1.0, **more: Any) -> Proposal:
@@ -67,7 +73,9 @@ class Job:
         self._seeds += 1
         return Seed(self._seeds, key, subject, value, confidence, evidence)
 
-    def row(self, act: str, key: str = "", subject: str = "", value: Any = None, by: str = "ada", **more: Any) -> InboxRow:
+    def row(
+        self, act: str, key: str = "", subject: str = "", value: Any = None, by: str = "ada", **more: Any
+    ) -> InboxRow:
         """An inbox row, numbered in order."""
         self._rows += 1
         return InboxRow(self._rows, act, by, key, subject, value, **more)
@@ -115,7 +123,11 @@ class Job:
 
     def last(self, *kinds: str) -> list[dict[str, Any]]:
         """The entries of the last cycle, of these kinds if any are named."""
-        return [b for e in self.commits[-1].entries if (b := json.loads(e.body)) and (not kinds or e.kind in kinds)]
+        return [
+            b
+            for e in self.commits[-1].entries
+            if (b := json.loads(e.body)) and (not kinds or e.kind in kinds)
+        ]
 
     def all(self, *kinds: str) -> list[dict[str, Any]]:
         """All entries of these kinds."""
@@ -143,7 +155,9 @@ def each(name: str, over: str, writes: str, reads: str = "", **more: Any) -> Age
 
 def grouped(name: str, over: str, group_by: str, writes: str, reads: str = "", **more: Any) -> AgentSpec:
     """An agent on one group at a time."""
-    return AgentSpec(name, "grouped", tuple(reads.split()), tuple(writes.split()), over=over, group_by=group_by, **more)
+    return AgentSpec(
+        name, "grouped", tuple(reads.split()), tuple(writes.split()), over=over, group_by=group_by, **more
+    )
 
 
 def aggregate(name: str, over: str, reads: str = "", **more: Any) -> AgentSpec:
@@ -151,6 +165,8 @@ def aggregate(name: str, over: str, reads: str = "", **more: Any) -> AgentSpec:
     return AgentSpec(name, "aggregate", tuple(reads.split()), over=over, **more)
 
 
-def rule(kind: Any, keys: str, expression: str = "", priority: int = 100, name: str = "", **params: Any) -> RuleSpec:
+def rule(
+    kind: Any, keys: str, expression: str = "", priority: int = 100, name: str = "", **params: Any
+) -> RuleSpec:
     """A rule; keys as words, params by name."""
     return RuleSpec(name or f"{kind} {keys}", kind, tuple(keys.split()), priority, params, expression)

@@ -33,7 +33,9 @@ def shown_by(run: Run) -> Shown:
     shown: Shown = {"reads": {}}
     for key in sorted(view.keys):
         facts = view[key]
-        found: dict[str, Any] = {f.subject: ["fact", text(f.value), round(f.confidence * 1000)] for f in facts}
+        found: dict[str, Any] = {
+            f.subject: ["fact", text(f.value), round(f.confidence * 1000)] for f in facts
+        }
         found |= {s: ["contested"] for s in facts.contested} | {s: ["held"] for s in facts.held}
         assert len(facts) == len(list(facts))
         shown["reads"][key] = found
@@ -45,7 +47,9 @@ def shown_by(run: Run) -> Shown:
         sides = [
             [
                 text(side.value),
-                sorted([v.agent, str(v.item), round(v.confidence * 1000), text(v.evidence)] for v in side.voices),
+                sorted(
+                    [v.agent, str(v.item), round(v.confidence * 1000), text(v.evidence)] for v in side.voices
+                ),
             ]
             for side in view.sides.sides
         ]
@@ -86,7 +90,11 @@ def row_of(core: Core, number: int, act: Act) -> InboxRow:
     slots = _slots_for(core, act)
     key, subject = slots[act.pick % len(slots)]
     slot = core.ledger.keys[key].slots.get(subject)
-    version = "" if slot is None or act.act in ("undo", "add_fact", "withdraw_fact", "retry") else slot_version(slot)
+    version = (
+        ""
+        if slot is None or act.act in ("undo", "add_fact", "withdraw_fact", "retry")
+        else slot_version(slot)
+    )
     value, none = act.value, act.act == "none"
     if act.act == "decide" and slot is not None and slot.cands and act.pick % 2:
         said = sorted({c.raw for c in slot.cands})
@@ -94,7 +102,9 @@ def row_of(core: Core, number: int, act: Act) -> InboxRow:
     if act.stale and version:
         version = STALE
     name = "decide" if none else act.act
-    return InboxRow(number, name, act.by, key, subject, None if none else value, none, act.confidence, version)
+    return InboxRow(
+        number, name, act.by, key, subject, None if none else value, none, act.confidence, version
+    )
 
 
 def _wanted(core: Core, act: Act) -> str:

@@ -216,7 +216,11 @@ class Naive:
 
     def standing_values(self, key: str) -> dict[str, Any]:
         """subject -> value of the facts of a key, as `facts("key")` gives them in an expression."""
-        return {s[1]: found.value for s, found in self.everything().items() if s[0] == key and found.status == "fact"}
+        return {
+            s[1]: found.value
+            for s, found in self.everything().items()
+            if s[0] == key and found.status == "fact"
+        }
 
     def slot_context(self, slot: Slot, sides: Mapping[str, Mapping[Voice, Said]]) -> dict[str, Any]:
         """What the condition of a resolution rule sees."""
@@ -303,7 +307,10 @@ class Naive:
         )
         return any(
             not said.premises
-            or any(s[0] not in loop or s in grounded or not (s in facts and facts[s].is_fact(v)) for s, v in said.premises)
+            or any(
+                s[0] not in loop or s in grounded or not (s in facts and facts[s].is_fact(v))
+                for s, v in said.premises
+            )
             for said in rests_on
         )
 
@@ -315,7 +322,10 @@ class Naive:
         edges = {
             (read, written)
             for agent in self.pack.agents
-            for read in {*self.reads(agent.name), *([agent.over] if agent.shape in ("each", "grouped") else [])}
+            for read in {
+                *self.reads(agent.name),
+                *([agent.over] if agent.shape in ("each", "grouped") else []),
+            }
             for written in self.writes(agent.name)
         }
         return {k for k in {a for a, _ in edges} if k in reachable(k, edges)}
@@ -369,7 +379,9 @@ def reachable(start: str, edges: set[tuple[str, str]]) -> set[str]:
 def decide(rule: RuleSpec, sides: Mapping[str, Mapping[Voice, Said]]) -> str | None:
     """The side a dominance, newer or confidence rule decides for, or None."""
     if rule.kind == "dominance":
-        dominant = [name for name, voices in sides.items() if any(_dominates(rule, *v) for v in voices.items())]
+        dominant = [
+            name for name, voices in sides.items() if any(_dominates(rule, *v) for v in voices.items())
+        ]
         return dominant[0] if len(dominant) == 1 else None
     if rule.kind == "newer":
         times = {name: _newest(rule.params["field"], voices.values()) for name, voices in sides.items()}

@@ -139,10 +139,16 @@ class NaiveCycle(Naive):
                     self.rejected.add(voice)
         return outcomes
 
-    def admits_value(self, agent: str, slot: Slot, one: Saying, facts: Callable[[str], Mapping[str, Any]]) -> bool:
+    def admits_value(
+        self, agent: str, slot: Slot, one: Saying, facts: Callable[[str], Mapping[str, Any]]
+    ) -> bool:
         """Limits, schema and constraints: they bind agents, seeds and people alike (D3.3, D3.7)."""
         schema = next((k.schema for k in self.pack.keys if k.name == slot[0]), None)
-        if schema is None or not 0 <= one.confidence <= 1 or not jsonschema_rs.is_valid(dict(schema), one.value):
+        if (
+            schema is None
+            or not 0 <= one.confidence <= 1
+            or not jsonschema_rs.is_valid(dict(schema), one.value)
+        ):
             return False
         context = {
             "agent": agent,
@@ -180,7 +186,7 @@ class NaiveCycle(Naive):
                 kept = agent.append and slot not in struck and frozen.all_hold(voices[voice].premises)
                 if not kept:
                     del voices[voice]
-        outcomes = {p: "rejected" for p in refused}
+        outcomes = dict.fromkeys(refused, "rejected")
         for place, one in enumerate(run):
             if place not in refused:
                 outcomes[place] = self.say(voice, one, frozen)
@@ -222,13 +228,15 @@ class NaiveCycle(Naive):
             return "revised"
         return "won" if len(after.sides) > 1 and after.by != "decision" else "accepted"
 
-    def merge_ruling(self, voice: Voice, run: list[Saying], refused: set[int], frozen: Frozen) -> dict[int, str]:
+    def merge_ruling(
+        self, voice: Voice, run: list[Saying], refused: set[int], frozen: Frozen
+    ) -> dict[int, str]:
         """One run of an aggregation agent: a ruling, an abstention, or something refused, which is neither."""
         slot = (self.agent(voice[0]).over, voice[1])
         seen = sides_text(frozen.sides[slot])
         self.rulings.pop((voice[0], slot), None)
         if refused:
-            return {p: "rejected" for p in range(len(run))}
+            return dict.fromkeys(range(len(run)), "rejected")
         if not run:
             self.rulings[voice[0], slot] = Ruled(None, seen)
             return {}

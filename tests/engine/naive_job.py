@@ -85,7 +85,9 @@ class NaiveJob(NaiveCycle):
         for agent in self.pack.agents:
             if agent.shape != "aggregate":
                 continue
-            known = {v for v in self.last if v[0] == agent.name} | {(a, s[1]) for a, s in self.rulings if a == agent.name}
+            known = {v for v in self.last if v[0] == agent.name} | {
+                (a, s[1]) for a, s in self.rulings if a == agent.name
+            }
             for voice in known:
                 slot = (agent.over, voice[1])
                 if len(self.sides(slot)) < 2:
@@ -119,7 +121,9 @@ class NaiveJob(NaiveCycle):
                 if agent.shape == "whole" and (agent.name, None) not in self.last:
                     found.add(("nothing_to_read", agent.name))
                 for what, voices in (("failed", self.failed), ("rejected", self.rejected)):
-                    found |= {(what, v[0], str(v[1])) for v in voices if v[0] == agent.name and self.may_speak(v)}
+                    found |= {
+                        (what, v[0], str(v[1])) for v in voices if v[0] == agent.name and self.may_speak(v)
+                    }
         words = {"contested": "conflict", "held": "hold", "refused": "refused"}
         for slot, stands in self.everything().items():
             if stands.status in words and self.key_tier(slot[0]) == tier:
@@ -145,7 +149,11 @@ class NaiveJob(NaiveCycle):
 
     def settled_reason(self, transient: set[str]) -> str:
         """Why the job stops at a fixed point (D4.5); `transient` names agents whose failures may be tried again."""
-        if any(self.is_broken_for_good(rule) for rule in self.pack.rules if rule.kind == "invariant" and rule.enabled):
+        if any(
+            self.is_broken_for_good(rule)
+            for rule in self.pack.rules
+            if rule.kind == "invariant" and rule.enabled
+        ):
             return "invalid"
         if self.reached() == len(self.pack.tiers):
             return "converged"

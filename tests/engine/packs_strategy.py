@@ -22,12 +22,22 @@ subjects = st.sampled_from(("s", "s", *SUBJECTS))
 NUMBERS = (0, 1, 2, 1.0)
 OBJECTS = ({"g": "x", "n": 1}, {"g": "x", "n": 2}, {"g": "y", "n": 1}, {"g": 1}, {"g": None})
 values = st.one_of(
-    st.sampled_from(NUMBERS), st.sampled_from(NUMBERS), st.sampled_from(OBJECTS), st.sampled_from([True, "a", None, [1]])
+    st.sampled_from(NUMBERS),
+    st.sampled_from(NUMBERS),
+    st.sampled_from(OBJECTS),
+    st.sampled_from([True, "a", None, [1]]),
 )
 confidences = st.sampled_from([0.3, 0.6, 0.7, 0.9, 1.0])
 evidences = st.sampled_from([{}, {"observed_at": 1}, {"observed_at": 2}, {"source": "src", "observed_at": 2}])
 patterns = st.sampled_from([*KEYS, "k.*"])
-SCHEMAS: tuple[Mapping[str, Any], ...] = ({}, {}, {}, {}, {"type": "integer"}, {"type": ["integer", "object", "string"]})
+SCHEMAS: tuple[Mapping[str, Any], ...] = (
+    {},
+    {},
+    {},
+    {},
+    {"type": "integer"},
+    {"type": ["integer", "object", "string"]},
+)
 
 
 @dataclass(frozen=True)
@@ -70,14 +80,19 @@ toys = st.builds(
     transient=st.booleans(),
 )
 key_sets = st.one_of(
-    st.tuples(keys), st.tuples(keys), st.just(()), st.lists(keys, unique=True, min_size=2, max_size=3).map(tuple)
+    st.tuples(keys),
+    st.tuples(keys),
+    st.just(()),
+    st.lists(keys, unique=True, min_size=2, max_size=3).map(tuple),
 )
 seeds = st.lists(st.tuples(keys, subjects, values, confidences, evidences), min_size=2, max_size=6).map(tuple)
 acts = st.builds(
     Act,
     cycle=st.integers(1, 8),
     act=st.sampled_from(
-        ["respond"] * 6 + ["reverse"] * 4 + ["decide", "none", "undo", "approve", "refuse", "add_fact", "add_fact"]
+        ["respond"] * 6
+        + ["reverse"] * 4
+        + ["decide", "none", "undo", "approve", "refuse", "add_fact", "add_fact"]
         + ["withdraw_fact", "retry"]
     ),
     pick=st.integers(0, 11),
@@ -98,7 +113,9 @@ def agents(draw: Callable[..., Any], name: str, tiers: int) -> AgentSpec:
         name=name,
         shape=shape,
         reads=tuple(k for k in draw(key_sets) if k != over or siblings),
-        writes=() if shape == "aggregate" else draw(st.lists(keys, unique=True, min_size=1, max_size=2).map(tuple)),
+        writes=()
+        if shape == "aggregate"
+        else draw(st.lists(keys, unique=True, min_size=1, max_size=2).map(tuple)),
         over=over,
         group_by="g" if shape == "grouped" else "",
         tier=draw(st.integers(1, tiers)),

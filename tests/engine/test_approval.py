@@ -105,7 +105,10 @@ def test_a_decision_counts_as_that_persons_approval_and_no_more() -> None:
 
 
 def test_every_approval_rule_must_be_satisfied() -> None:
-    rules = (rule("approval", "k", name="one"), rule("approval", "k", "value > 5", groups=("legal",), name="large"))
+    rules = (
+        rule("approval", "k", name="one"),
+        rule("approval", "k", "value > 5", groups=("legal",), name="large"),
+    )
     small, large = held(rules, 1), held(rules, 9)
     for it in (small, large):
         it.run(it.row("approve", "k", "s", groups=("operator",)))
@@ -143,7 +146,9 @@ def test_nobody_downstream_sees_what_is_held() -> None:
     seen = []
 
     def look(run: Run) -> list:
-        seen.append((len(run.view["k"]), run.view["k"].held, run.view.status("k", "s"), run.view.fact("k", "s")))
+        seen.append(
+            (len(run.view["k"]), run.view["k"].held, run.view.status("k", "s"), run.view.fact("k", "s"))
+        )
         return []
 
     it = Job(pack(whole("reader", "k", "out"), each("visitor", "k", "out"), rules=ONE), {"reader": look})

@@ -19,7 +19,9 @@ from tests.engine.jobs import Job, pack, rule
         (1.0, 1.0, 0.0, 1),
     ],
 )
-def test_the_margin_is_met_or_nothing_is_decided(margin: float, first: float, second: float, winner: int | None) -> None:
+def test_the_margin_is_met_or_nothing_is_decided(
+    margin: float, first: float, second: float, winner: int | None
+) -> None:
     it = Job(pack(rules=(rule("confidence", "k", margin=margin),)))
     it.run(it.seed("k", "s", 1, first), it.seed("k", "s", 2, second))
     assert it.value("k", "s") == winner
@@ -37,7 +39,9 @@ def test_the_margin_is_between_the_strongest_two_sides() -> None:
     assert it.status("k", "s") == "contested"
 
 
-@pytest.mark.parametrize(("confidence", "held"), [(0.0005, 0), (0.0015, 2), (0.9995, 1000), (1, 1000), (0, 0)])
+@pytest.mark.parametrize(
+    ("confidence", "held"), [(0.0005, 0), (0.0015, 2), (0.9995, 1000), (1, 1000), (0, 0)]
+)
 def test_confidence_is_rounded_to_thousandths_half_to_even(confidence: float, held: int) -> None:
     it = Job(pack(keys=["k"]))
     it.run(it.seed("k", "s", 1, confidence))

@@ -8,14 +8,22 @@ from tests.engine.jobs import Job, pack, say, whole
 
 
 def contested() -> Job:
-    it = Job(pack(whole("a", "k", "out"), keys=["k"]), {"a": lambda run: [say("out", f.subject, f.value) for f in run.view["k"]]})
+    it = Job(
+        pack(whole("a", "k", "out"), keys=["k"]),
+        {"a": lambda run: [say("out", f.subject, f.value) for f in run.view["k"]]},
+    )
     assert it.run(it.seed("k", "s", 1), it.seed("k", "s", 2)).reason == "waiting"
     return it
 
 
 def test_a_decision_lets_the_job_go_on() -> None:
     it = contested()
-    assert it.run(it.row("decide", "k", "s", 2, version=it.version("k", "s"), reason="the contract says so")).reason == "converged"
+    assert (
+        it.run(
+            it.row("decide", "k", "s", 2, version=it.version("k", "s"), reason="the contract says so")
+        ).reason
+        == "converged"
+    )
     assert (it.value("k", "s"), it.value("out", "s")) == (2, 2)
     assert it.core.fact("k", "s").confidence == 1.0
     assert it.all("inbox")[0]["reason"] == "the contract says so"
@@ -65,7 +73,8 @@ def test_of_two_decisions_on_one_state_the_second_is_stale() -> None:
     it = contested()
     version = it.version("k", "s")
     commit = it.step(
-        it.row("decide", "k", "s", 1, by="ada", version=version), it.row("decide", "k", "s", 2, by="otto", version=version)
+        it.row("decide", "k", "s", 1, by="ada", version=version),
+        it.row("decide", "k", "s", 2, by="otto", version=version),
     )
     assert [r.result for r in commit.receipts] == ["applied", "stale"]
     assert it.value("k", "s") == 1

@@ -11,7 +11,11 @@ from tests.engine.jobs import Job, pack, rule
 
 @pytest.mark.parametrize(
     "params",
-    [{"sources": ("registry",)}, {"evidence": {"rank": 1}}, {"sources": ("x",), "evidence": {"no": 1, "rank": 1.0}}],
+    [
+        {"sources": ("registry",)},
+        {"evidence": {"rank": 1}},
+        {"sources": ("x",), "evidence": {"no": 1, "rank": 1.0}},
+    ],
 )
 def test_the_side_with_a_dominant_voice_stands_however_weak(params: dict[str, Any]) -> None:
     it = Job(pack(rules=(rule("dominance", "k", **params),)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engine.jobs import BROKEN, Job, each, grouped, pack, rule, say, whole
+from tests.engine.jobs import BROKEN, Job, each, grouped, pack, say, whole
 
 
 def reader(*more: object) -> Job:
@@ -34,8 +34,12 @@ def test_a_change_that_is_undone_while_a_lower_tier_works_is_free() -> None:
     assert it.ran == [("low", None)], "mid is what it was when `high` last ran"
 
 
-@pytest.mark.parametrize(("value", "confidence", "asked"), [(1, 0.5, False), (1.0, 0.4, False), (1, 0.6, True), (2, 0.5, True)])
-def test_status_value_and_confidence_are_shown_but_not_support(value: object, confidence: float, asked: bool) -> None:
+@pytest.mark.parametrize(
+    ("value", "confidence", "asked"), [(1, 0.5, False), (1.0, 0.4, False), (1, 0.6, True), (2, 0.5, True)]
+)
+def test_status_value_and_confidence_are_shown_but_not_support(
+    value: object, confidence: float, asked: bool
+) -> None:
     it = reader()
     it.step(it.row("add_fact", "k", "x", value, confidence=confidence))
     assert it.ran == ([("a", None)] if asked else [])
@@ -67,7 +71,10 @@ def test_a_retry_asks_exactly_the_failed_voices_again() -> None:
 
 def test_an_item_is_shown_without_its_siblings() -> None:
     shown = []
-    it = Job(pack(each("a", "k", "out", reads="also")), {"a": lambda run: shown.append((run.view.item.value, run.view.keys)) or []})
+    it = Job(
+        pack(each("a", "k", "out", reads="also")),
+        {"a": lambda run: shown.append((run.view.item.value, run.view.keys)) or []},
+    )
     it.run(it.seed("k", "x", 1), it.seed("k", "y", 2))
     assert shown == [(1, ("also",)), (2, ("also",))]
     it.step(it.row("add_fact", "k", "z", 3))
@@ -81,8 +88,11 @@ def test_a_group_is_shown_its_items_in_order_and_others_are_left_out() -> None:
     says = {"a": lambda run: shown.update({run.item: [f.subject for f in run.view.group.items]}) or []}
     it = Job(pack(grouped("a", "k", "team", "out")), says)
     it.run(
-        it.seed("k", "b", {"team": "red"}), it.seed("k", "a", {"team": "red"}), it.seed("k", "c", {"team": 7}),
-        it.seed("k", "d", "no object"), it.seed("k", "e", {"colour": 1}),
+        it.seed("k", "b", {"team": "red"}),
+        it.seed("k", "a", {"team": "red"}),
+        it.seed("k", "c", {"team": 7}),
+        it.seed("k", "d", "no object"),
+        it.seed("k", "e", {"colour": 1}),
     )
     assert shown == {"red": ["a", "b"], "7": ["c"]}
 

@@ -47,5 +47,10 @@ def test_a_missing_equal_or_unreadable_time_decides_nothing(times: tuple[Any, ..
 
 def test_a_side_is_as_new_as_its_newest_voice() -> None:
     it = Job(pack(rules=(rule("newer", "k", field="at"),)))
-    it.run(it.seed("k", "s", 1, at=1), it.seed("k", "s", 2, at=5), it.seed("k", "s", 1, at=9), it.seed("k", "s", 2))
+    it.run(
+        it.seed("k", "s", 1, at=1),
+        it.seed("k", "s", 2, at=5),
+        it.seed("k", "s", 1, at=9),
+        it.seed("k", "s", 2),
+    )
     assert it.value("k", "s") == 1

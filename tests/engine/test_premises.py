@@ -73,7 +73,9 @@ def test_what_was_not_there_is_no_premise() -> None:
     assert it.provisional() == set()
 
 
-@pytest.mark.parametrize(("because", "doubted"), [([("in", "x")], False), ([("in", "y")], True), ([], False), (None, True)])
+@pytest.mark.parametrize(
+    ("because", "doubted"), [([("in", "x")], False), ([("in", "y")], True), ([], False), (None, True)]
+)
 def test_only_the_premises_it_names_can_fall(because: list[tuple[str, str]] | None, doubted: bool) -> None:
     it = Job(pack(whole("a", "in", "out")), {"a": [say("out", "s", 1, because=because)]})
     it.run(it.seed("in", "x", 1), it.row("add_fact", "in", "y", 1))
@@ -112,7 +114,9 @@ def test_a_statement_repeated_after_a_premise_fell_rests_on_the_new_ones() -> No
     it.run(it.row("add_fact", "in", "x", 1, by="ada"), it.row("add_fact", "in", "y", 1, by="otto"))
     it.run(it.row("withdraw_fact", "in", "x", by="ada"))
     assert it.all("accepted")[-1]["subject"] == "s"
-    assert it.last("withdrawn", "accepted", "revised") == [e for e in it.last("withdrawn") if e["agent"] == "@person"]
+    assert it.last("withdrawn", "accepted", "revised") == [
+        e for e in it.last("withdrawn") if e["agent"] == "@person"
+    ]
     assert it.provisional() == set()
     it.says["a"] = lambda run: BROKEN
     it.run(it.row("add_fact", "in", "y", 5, by="otto"))

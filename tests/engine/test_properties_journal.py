@@ -67,8 +67,15 @@ def test_entries_are_numbered_without_a_gap_of_closed_kinds_and_chained(case: Ca
         for entry in commit.entries:
             body = json.loads(entry.body)
             assert entry.kind in KINDS
-            assert (entry.kind, entry.agent, entry.key) == (body["kind"], body.get("agent", ""), body.get("key", ""))
-            assert entry.body == json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+            assert (entry.kind, entry.agent, entry.key) == (
+                body["kind"],
+                body.get("agent", ""),
+                body.get("key", ""),
+            )
+            assert (
+                entry.body
+                == json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+            )
     assert core.last_seq == seq - 1
 
 

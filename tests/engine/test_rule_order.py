@@ -37,7 +37,10 @@ def test_operator_leaves_it_to_a_person_although_a_rule_below_would_decide() -> 
 def test_a_rule_whose_condition_does_not_hold_or_fails_is_passed_over() -> None:
     assert job(rule("operator", "k.a", 'subject == "t"', 1), STRONG).value("k.a", "s") == "strong"
     assert job(rule("operator", "k.a", "sides[7].confidence > 0.5", 1), STRONG).value("k.a", "s") == "strong"
-    assert job(rule("operator", "k.a", "sides.all(s, size(s.voices) == 1)", 1), STRONG).status("k.a", "s") == "contested"
+    assert (
+        job(rule("operator", "k.a", "sides.all(s, size(s.voices) == 1)", 1), STRONG).status("k.a", "s")
+        == "contested"
+    )
 
 
 def test_a_pattern_covers_the_keys_below_it_and_no_others() -> None:
@@ -45,7 +48,12 @@ def test_a_pattern_covers_the_keys_below_it_and_no_others() -> None:
     assert job(anything).value("k.a", "s") == "strong"
     assert job(anything, key="k.a.b").value("k.a.b", "s") == "strong"
     it = Job(pack(rules=(anything,), keys=["k.a", "ka", "k"]))
-    it.run(it.seed("ka", "s", 1, 0.9), it.seed("ka", "s", 2, 0.1), it.seed("k", "s", 1, 0.9), it.seed("k", "s", 2, 0.1))
+    it.run(
+        it.seed("ka", "s", 1, 0.9),
+        it.seed("ka", "s", 2, 0.1),
+        it.seed("k", "s", 1, 0.9),
+        it.seed("k", "s", 2, 0.1),
+    )
     assert (it.status("ka", "s"), it.status("k", "s")) == ("contested", "contested")
 
 

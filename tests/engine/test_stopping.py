@@ -115,7 +115,9 @@ def test_a_broken_invariant_is_invalid_and_one_that_may_only_be_waiting_is_not()
 def test_a_stop_from_outside_is_ranked_with_the_engines_own() -> None:
     it = Job(pack(whole("a", "", "k")))
     it.core.begin()
-    commit = it.core.finish([it._effect(r) for r in it.core._work.runs], stop=Stop("failed", [{"what": "pack", "text": "gone"}]))
+    commit = it.core.finish(
+        [it._effect(r) for r in it.core._work.runs], stop=Stop("failed", [{"what": "pack", "text": "gone"}])
+    )
     assert commit.stop is not None
     assert commit.stop.reason == "failed"
     assert commit.stop.reason in STOP_REASONS

@@ -10,7 +10,9 @@ from tests.engine.jobs import BROKEN, Job, aggregate, each, pack, rule, say, who
 
 def ladder(**second: object) -> Job:
     """`low` says mid in tier 1; `high` says top in tier 2."""
-    spec = pack(whole("low", "in", "mid", required=True), whole("high", "mid", "top", tier=2, required=True), tiers=2)
+    spec = pack(
+        whole("low", "in", "mid", required=True), whole("high", "mid", "top", tier=2, required=True), tiers=2
+    )
     it = Job(spec, {"low": [say("mid", "s", 1)], "high": [say("top", "s", 2)]})
     it.says.update(second)  # type: ignore[arg-type]
     return it
@@ -74,9 +76,19 @@ def test_a_tier_that_is_reached_can_be_lost_and_that_is_an_entry() -> None:
 def test_it_is_judged_by_what_stands_when_the_tier_below_changed_under_a_busy_tier() -> None:
     """An agent of tier 2 makes a dispute in a key of tier 1 while tier 2 goes on: tier 1 is not claimed any more."""
     spec = pack(
-        whole("low", "in", "k", required=True), whole("one", "k", "k mid", tier=2), whole("two", "mid", "top", tier=2), tiers=2
+        whole("low", "in", "k", required=True),
+        whole("one", "k", "k mid", tier=2),
+        whole("two", "mid", "top", tier=2),
+        tiers=2,
     )
-    it = Job(spec, {"low": [say("k", "s", 1)], "one": [say("k", "s", 2), say("mid", "s", 1)], "two": [say("top", "s", 1)]})
+    it = Job(
+        spec,
+        {
+            "low": [say("k", "s", 1)],
+            "one": [say("k", "s", 2), say("mid", "s", 1)],
+            "two": [say("top", "s", 1)],
+        },
+    )
     assert it.step(it.seed("in", "x", 1)).tier == 1
     commit = it.step()
     assert it.status("k", "s") == "contested"

@@ -27,7 +27,10 @@ def test_what_a_person_said_holds_the_circle_up_and_its_withdrawal_brings_it_dow
     assert (it.value("left", "s"), it.value("right", "s")) == (1, 1)
     assert it.run(it.row("withdraw_fact", "left", "s")).reason == "converged"
     assert it.core.facts() == []
-    assert {(e["agent"], e["key"]) for e in it.all("withdrawn") if e["agent"] in "ab"} == {("a", "right"), ("b", "left")}
+    assert {(e["agent"], e["key"]) for e in it.all("withdrawn") if e["agent"] in "ab"} == {
+        ("a", "right"),
+        ("b", "left"),
+    }
 
 
 def test_a_second_root_keeps_it_up() -> None:
@@ -66,10 +69,15 @@ def test_a_fact_outside_the_loop_is_ground() -> None:
 def test_dissent_that_reaches_ground_rises_when_the_circle_falls() -> None:
     """The circle's side is the stronger; when it falls, what it had beaten stands, and need not be said again."""
     spec = pack(
-        whole("a", "left", "right"), whole("b", "right", "left"), whole("c", "in", "right"),
+        whole("a", "left", "right"),
+        whole("b", "right", "left"),
+        whole("c", "in", "right"),
         rules=(rule("confidence", "right left", margin=0.1),),
     )
-    it = Job(spec, {"a": echo("left", "right"), "b": echo("right", "left"), "c": [say("right", "s", "dissent", 0.2)]})
+    it = Job(
+        spec,
+        {"a": echo("left", "right"), "b": echo("right", "left"), "c": [say("right", "s", "dissent", 0.2)]},
+    )
     it.run(it.seed("in", "x", 1), it.row("add_fact", "left", "s", "circle"))
     assert it.value("right", "s") == "circle"
     it.run(it.row("withdraw_fact", "left", "s"))

@@ -16,7 +16,9 @@ from tests.engine.naive import text
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 numbers = st.one_of(
-    st.integers(-(2**63), 2**64 - 1), st.floats(allow_nan=False, allow_infinity=False), st.integers(-3, 3).map(float)
+    st.integers(-(2**63), 2**64 - 1),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.integers(-3, 3).map(float),
 )
 values = st.recursive(
     st.one_of(st.none(), st.booleans(), numbers, texts),
@@ -44,12 +46,16 @@ def test_order_of_keys_carries_no_meaning(value: dict[str, Any]) -> None:
     assert list(json.loads(canonical(value))) == sorted(value, key=lambda k: k.encode())
 
 
-@pytest.mark.parametrize(("one", "other"), [(1, 1.0), (0, -0.0), ([1.0], [1]), ({"a": -0.0}, {"a": 0}), (1e3, 1000)])
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, 1.0), (0, -0.0), ([1.0], [1]), ({"a": -0.0}, {"a": 0}), (1e3, 1000)]
+)
 def test_numbers_have_one_form(one: Any, other: Any) -> None:
     assert canonical(one) == canonical(other)
 
 
-@pytest.mark.parametrize(("one", "other"), [(1, True), (0, False), ("1", 1), (None, False), ([], {}), (2**53, 2**53 + 1)])
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, True), (0, False), ("1", 1), (None, False), ([], {}), (2**53, 2**53 + 1)]
+)
 def test_what_is_not_equal_as_json_stays_apart(one: Any, other: Any) -> None:
     assert canonical(one) != canonical(other)
 
@@ -148,4 +154,4 @@ def test_strict_json_refuses_what_is_ambiguous_too_large_or_broken(document: str
 
 def test_a_syntax_error_says_where() -> None:
     with pytest.raises(BoundsError, match="line 2"):
-        load_json('[1,\n2 3]', 1_000)
+        load_json("[1,\n2 3]", 1_000)

@@ -31,7 +31,10 @@ def test_a_conflict_closes_by_itself_when_a_side_falls_away() -> None:
     it.run(it.seed("k", "s", 1), it.row("add_fact", "k", "s", 2))
     it.run(it.row("withdraw_fact", "k", "s"))
     assert it.value("k", "s") == 1
-    assert [(e["action"], e.get("how")) for e in it.all("conflict")] == [("opened", None), ("closed", "agreed")]
+    assert [(e["action"], e.get("how")) for e in it.all("conflict")] == [
+        ("opened", None),
+        ("closed", "agreed"),
+    ]
 
 
 def test_withdrawals_come_before_proposals_of_a_run() -> None:
@@ -39,7 +42,10 @@ def test_withdrawals_come_before_proposals_of_a_run() -> None:
     it.run(it.seed("go", "x", 1))
     it.says["a"] = [say("k", "a", 1)]
     it.run(it.row("add_fact", "go", "y", 1))
-    assert [e["kind"] for e in it.last("withdrawn", "accepted") if e["agent"] == "a"] == ["withdrawn", "accepted"]
+    assert [e["kind"] for e in it.last("withdrawn", "accepted") if e["agent"] == "a"] == [
+        "withdrawn",
+        "accepted",
+    ]
 
 
 def test_a_gone_item_silences_its_voice_without_a_call() -> None:
@@ -62,7 +68,10 @@ def test_a_contested_item_silences_its_voice_and_its_return_asks_again() -> None
 
 
 def test_a_group_that_empties_is_silenced_and_one_that_changes_is_asked() -> None:
-    it = Job(pack(grouped("a", "item", "team", "k")), {"a": lambda run: [say("k", run.item or "", len(run.view.group.items))]})
+    it = Job(
+        pack(grouped("a", "item", "team", "k")),
+        {"a": lambda run: [say("k", run.item or "", len(run.view.group.items))]},
+    )
     it.run(it.seed("item", "x", {"team": "red"}), it.row("add_fact", "item", "y", {"team": "blue"}))
     assert (it.value("k", "red"), it.value("k", "blue")) == (1, 1)
     it.run(it.row("add_fact", "item", "y", {"team": "red"}))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from runtime.engine.spec import AgentSpec
-from tests.engine.naive import Slot, text
+from tests.engine.naive import Slot
 from tests.engine.naive_cycle import Saying, Shown
 
 Seen = tuple[Slot, Any, float]  # a fact as a toy sees it: slot, value, confidence
@@ -39,7 +39,9 @@ def run_toy(toy: Toy, agent: AgentSpec, item: str | None, shown: Shown) -> list[
     if toy.fails and number % toy.fails == 0:
         return None
     facts = list(_facts(agent, item, shown))
-    said = list(_rulings(toy, agent, item, shown, number) if "sides" in shown else _says(toy, agent, facts, number))
+    said = list(
+        _rulings(toy, agent, item, shown, number) if "sides" in shown else _says(toy, agent, facts, number)
+    )
     if toy.errs and number // 7 % toy.errs == 0:
         said += _faults(toy, agent, said)
     return said
@@ -85,7 +87,9 @@ def _says(toy: Toy, agent: AgentSpec, facts: list[Seen], number: int) -> Iterato
         for place, (_, subject, value, conf) in enumerate(toy.statements):
             if number >> place & 1:
                 evidence = {"observed_at": number >> 4 & 3}
-                yield Saying(write, subject, value, conf, evidence, _because(toy, everything[place : place + 1]))
+                yield Saying(
+                    write, subject, value, conf, evidence, _because(toy, everything[place : place + 1])
+                )
 
 
 def turn(value: Any) -> Any:
@@ -104,7 +108,14 @@ def _rulings(toy: Toy, agent: AgentSpec, item: str | None, shown: Shown, number:
     if toy.how == "dice" and number % 3 == 0:
         return
     value = json.loads(sides[number % len(sides)][0]) if toy.how in ("copy", "dice") else len(sides) % 3
-    yield Saying(agent.over, str(item), value, 0.7, {"source": agent.name}, _because(toy, ()) if toy.because == "nothing" else None)
+    yield Saying(
+        agent.over,
+        str(item),
+        value,
+        0.7,
+        {"source": agent.name},
+        _because(toy, ()) if toy.because == "nothing" else None,
+    )
 
 
 def _faults(toy: Toy, agent: AgentSpec, said: list[Saying]) -> list[Saying]:

@@ -132,15 +132,21 @@ class Twins:
             ("refused", {(s.key, s.subject) for s in ledger.refused_slots}),
         ):
             assert found == {s for s, f in stands.items() if f.status == name}, name
-        assert {(s.key, s.subject) for s in provisional_facts(ledger)} == self.model.provisional(), "provisional"
-        assert lowest_tier(ledger) == min((self.model.agent_tier(n) for n, _ in self.model.eligible()), default=0)
+        assert {(s.key, s.subject) for s in provisional_facts(ledger)} == self.model.provisional(), (
+            "provisional"
+        )
+        assert lowest_tier(ledger) == min(
+            (self.model.agent_tier(n) for n, _ in self.model.eligible()), default=0
+        )
 
     def compare_judgement(self, commit: Commit) -> None:
         """Tiers up to which nobody is eligible are judged, each with exactly the gaps the model finds."""
         due = lowest_tier(self.core.ledger)
         upto = len(self.case.pack.tiers) if commit.stop is not None or not due else due - 1
         if not upto:
-            assert not any(e.kind in ("tier", "answer") for e in commit.entries), "judged while tier 1 is at work"
+            assert not any(e.kind in ("tier", "answer") for e in commit.entries), (
+                "judged while tier 1 is at work"
+            )
             return
         reached = min(self.model.reached(), upto)
         assert commit.tier == reached, "tier"
@@ -169,7 +175,6 @@ class Twins:
             assert swinging, "an oscillation is claimed, but the whole state is new"
         else:
             assert self.swing_by is None or commit.number < self.swing_by, "an oscillation is not seen"
-
 
     def compare_stop(self, commit: Commit, outside: bool) -> None:
         """Why it stopped, the first reason that applies (D4.5); that it goes on while there is work and budget."""

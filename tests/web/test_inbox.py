@@ -34,13 +34,13 @@ def many(people: dict[str, User], waiting_job: Job) -> list[int]:
             version=first.version,
             sides=first.sides,
             trace=first.trace,
-            blocks=1,
+            blocks=number % 2,
             opened_cycle=1,
-            opened_at=now + timedelta(seconds=number),
+            opened_at=now - timedelta(seconds=number // 3),
         )
         for number in range(163)
     )
-    return list(Conflict.objects.order_by("-blocks", "opened_at").values_list("pk", flat=True))
+    return list(Conflict.objects.order_by("-blocks", "opened_at", "id").values_list("pk", flat=True))
 
 
 def shown(html: str) -> list[int]:
