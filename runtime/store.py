@@ -151,8 +151,8 @@ def standing_row(entry: Entry) -> StandingRow:
         strength / 1000,
         entry.seq,
         entry.cycle,
-        entry.agent or ("@operator" if entry.kind in ("inbox", "approval") else ""),
-        entry.item,
+        body.get("speaker", entry.agent),
+        body.get("speaker_item", "") if "speaker" in body else entry.item,
     )
 
 

@@ -93,6 +93,8 @@ def _said(act: str) -> str:
 
 def _may_approve(user: Any, conflict: Conflict) -> Verdict:
     """A word counts if it counts under any approval rule that is about the key; the rule that holds it says why not."""
+    if conflict.kind != "hold":
+        return ALLOWED  # there is nothing to approve; the action says so
     pack = PackSpec.from_json(conflict.job.frozen_spec())
     rules = [r for r in pack.rules if r.kind == "approval" and r.enabled and r.covers(conflict.key)]
     rules.sort(key=lambda r: r.name != conflict.rule)

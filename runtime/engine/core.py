@@ -98,6 +98,8 @@ class Core:
         self._asked_slots = {}
         outside = False
         for row in rows:
+            if self.closing.cancelled:
+                break  # whatever was asked after the cancel is not answered by a job that has ended
             if type(row) is Seed:
                 apply_seed(ledger, row)
                 outside = True

@@ -23,7 +23,8 @@ MAX_NESTING = 32
 MAX_COMPREHENSIONS = 2
 
 _STRING = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'')
-_LOOKUP = re.compile(r"\b(facts?)\s*\(\s*(.)?")
+_LOOKUP = re.compile(r"\b(facts?)\s*\(")
+_LITERAL_KEY = re.compile(r"\s*(?:\"_*\"|'_*')\s*[,)]")
 _LITERAL = re.compile(r"\bfacts?\s*\(\s*(?:\"([^\"\\]+)\"|'([^'\\]+)')")
 _COMPREHENSION = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(")
 _FUNCTIONS = frozenset({"fact", "facts"})
@@ -94,6 +95,8 @@ def compile_expression(source: str, variables: Sequence[str]) -> Expression:
             f"the expression has {len(source):,} characters; the limit is {MAX_EXPRESSION:,}"
         )
     bare = _STRING.sub(lambda m: '"' + "_" * (len(m.group()) - 2) + '"', source)
+    if "%" in bare:
+        raise ExpressionError("% is not available: all numbers here are doubles", bare.index("%"))
     _check_nesting(bare)
     keys = _looked_up(source, bare)
     try:
@@ -162,7 +165,7 @@ def _check_nesting(bare: str) -> None:
 
 def _looked_up(source: str, bare: str) -> tuple[str, ...]:
     for match in _LOOKUP.finditer(bare):
-        if match.group(2) not in ('"', "'"):
+        if _LITERAL_KEY.match(bare, match.end()) is None:
             raise ExpressionError(
                 f'{match.group(1)}(…) needs a key in quotes, as in fact("plan", "q3")', match.start()
             )

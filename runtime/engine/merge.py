@@ -10,6 +10,7 @@ from runtime.engine.compiled import KeyPlan
 from runtime.engine.ledger import Ledger
 from runtime.engine.prepare import Prepared, Rejected, Statement
 from runtime.engine.resolve import Standing
+from runtime.engine.spec import OPERATOR
 from runtime.engine.state import CONTESTED, FACT, HELD, STATUS_NAMES, Candidate, Shown, Slot, Voice
 
 
@@ -132,7 +133,7 @@ def write_with_change(
     # A proposal's entry tells its own value; if another stands, or stands stronger or weaker by it, that is told apart.
     rises = after != before and after[0] == FACT and after[1] != (before[1] if raw is None else raw)
     if after != before and not rises:
-        _tell_change(fields, after, raw, conf)
+        tell_change(fields, slot, after, raw, conf)
         slot.seq, slot.cycle = log.seq, ledger.cycle
     log.add(fields)
     if rises:
@@ -140,12 +141,32 @@ def write_with_change(
         log.add(risen(slot, standing))
 
 
-def _tell_change(fields: dict[str, Any], after: Shown, raw: bytes | None, conf: int | None) -> None:
+def tell_change(
+    fields: dict[str, Any], slot: Slot, after: Shown, raw: bytes | None, conf: int | None
+) -> None:
+    """Adds what the slot shows now; where the entry is not that of a voice which says so, `speaker` names one."""
     fields["now"] = STATUS_NAMES[after[0]]
-    if after[0] == FACT:
-        fields["value"] = Fragment(after[1] or b"null")
-        if after[2] != conf:
-            fields["strength"] = after[2]
+    if after[0] != FACT:
+        return
+    fields["value"] = Fragment(after[1] or b"null")
+    if after[2] != conf:
+        fields["strength"] = after[2]
+    if raw is None:
+        agent, item = speaker(slot)
+        fields["speaker"] = agent
+        if item is not None:
+            fields["speaker_item"] = item
+
+
+def speaker(slot: Slot) -> tuple[str, str | None]:
+    """Who says what stands: the operator who decided it, or the strongest of its voices."""
+    if slot.desk is not None and slot.desk.verdict is not None:
+        return OPERATOR, None
+    mine = sorted(
+        (c for c in slot.cands if c.raw == slot.raw),
+        key=lambda c: (-c.conf, c.voice.agent, c.voice.item or ""),
+    )
+    return (mine[0].voice.agent, mine[0].voice.item) if mine else ("", None)
 
 
 def risen(slot: Slot, standing: Standing | None) -> dict[str, Any]:
@@ -158,14 +179,11 @@ def risen(slot: Slot, standing: Standing | None) -> dict[str, Any]:
         "conf": slot.strength,
         "now": STATUS_NAMES[FACT],
     }
-    mine = sorted(
-        (c for c in slot.cands if c.raw == slot.raw),
-        key=lambda c: (-c.conf, c.voice.agent, c.voice.item or ""),
-    )
-    if mine:
-        fields["agent"] = mine[0].voice.agent
-        if mine[0].voice.item is not None:
-            fields["item"] = mine[0].voice.item
+    agent, item = speaker(slot)
+    if agent:
+        fields["agent"] = agent
+    if item is not None:
+        fields["item"] = item
     if standing is not None and standing.trace:
         fields["trace"] = standing.trace
     return fields
@@ -226,6 +244,6 @@ def restand_and_tell(ledger: Ledger, slot: Slot, plan: KeyPlan, fields: dict[str
     ledger.restand(slot, plan)
     after = slot.shown()
     if after != before:
-        _tell_change(fields, after, None, None)
+        tell_change(fields, slot, after, None, None)
         slot.seq, slot.cycle = ledger.log.seq, ledger.cycle
     ledger.log.add(fields)

@@ -6,7 +6,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -15,270 +14,523 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Pack',
+            name="Pack",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.SlugField(max_length=100, unique=True)),
-                ('title', models.CharField(blank=True, max_length=200)),
-                ('description', models.TextField(blank=True)),
-                ('version', models.CharField(default='1', max_length=50)),
-                ('enabled', models.BooleanField(default=True)),
-                ('keys', models.JSONField(blank=True, default=list)),
-                ('tiers', models.JSONField(blank=True, default=list)),
-                ('budget', models.JSONField(blank=True, default=dict)),
-                ('answer', models.JSONField(blank=True, default=list)),
-                ('digest', models.CharField(blank=True, max_length=64)),
-                ('changed_fields', models.JSONField(blank=True, default=list)),
-                ('synced_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.SlugField(max_length=100, unique=True)),
+                ("title", models.CharField(blank=True, max_length=200)),
+                ("description", models.TextField(blank=True)),
+                ("version", models.CharField(default="1", max_length=50)),
+                ("enabled", models.BooleanField(default=True)),
+                ("keys", models.JSONField(blank=True, default=list)),
+                ("tiers", models.JSONField(blank=True, default=list)),
+                ("budget", models.JSONField(blank=True, default=dict)),
+                ("answer", models.JSONField(blank=True, default=list)),
+                ("digest", models.CharField(blank=True, max_length=64)),
+                ("changed_fields", models.JSONField(blank=True, default=list)),
+                ("synced_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='AuditRecord',
+            name="AuditRecord",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(auto_now_add=True, db_index=True)),
-                ('who_name', models.CharField(max_length=150)),
-                ('act', models.CharField(max_length=50)),
-                ('target', models.CharField(max_length=300)),
-                ('detail', models.JSONField(blank=True, default=dict)),
-                ('reason', models.TextField(blank=True)),
-                ('who', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField(auto_now_add=True, db_index=True)),
+                ("who_name", models.CharField(max_length=150)),
+                ("act", models.CharField(max_length=50)),
+                ("target", models.CharField(max_length=300)),
+                ("detail", models.JSONField(blank=True, default=dict)),
+                ("reason", models.TextField(blank=True)),
+                (
+                    "who",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='Job',
+            name="Job",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('title', models.CharField(blank=True, max_length=200)),
-                ('status', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('waiting', 'Waiting'), ('recovering', 'Recovering'), ('converged', 'Converged'), ('partial', 'Partial'), ('oscillating', 'Oscillating'), ('exhausted', 'Exhausted'), ('invalid', 'Invalid'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='queued', max_length=20)),
-                ('reason', models.CharField(blank=True, max_length=500)),
-                ('causes', models.JSONField(blank=True, default=list)),
-                ('tier', models.PositiveSmallIntegerField(default=0)),
-                ('top_tier', models.PositiveSmallIntegerField(default=1)),
-                ('cycle', models.PositiveIntegerField(default=0)),
-                ('entries', models.PositiveBigIntegerField(default=0)),
-                ('facts', models.PositiveIntegerField(default=0)),
-                ('conflicts_open', models.PositiveIntegerField(default=0)),
-                ('holds_open', models.PositiveIntegerField(default=0)),
-                ('answer_version', models.PositiveIntegerField(default=0)),
-                ('digest', models.CharField(blank=True, max_length=64)),
-                ('spec', models.TextField()),
-                ('seeds', models.TextField()),
-                ('activity', models.JSONField(blank=True, default=list)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('settled_at', models.DateTimeField(blank=True, null=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('epoch', models.PositiveBigIntegerField(default=0)),
-                ('lease_until', models.FloatField(blank=True, help_text="Seconds since 1970, by the database's clock.", null=True)),
-                ('worker', models.CharField(blank=True, max_length=200)),
-                ('ran_seconds', models.FloatField(default=0.0, help_text='Wall time spent running since outside input came.')),
-                ('engine_version', models.PositiveIntegerField(default=1)),
-                ('submit_key', models.CharField(blank=True, max_length=100, null=True, unique=True)),
-                ('submitter', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='jobs', to=settings.AUTH_USER_MODEL)),
-                ('pack', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='jobs', to='runtime.pack')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("title", models.CharField(blank=True, max_length=200)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("waiting", "Waiting"),
+                            ("recovering", "Recovering"),
+                            ("converged", "Converged"),
+                            ("partial", "Partial"),
+                            ("oscillating", "Oscillating"),
+                            ("exhausted", "Exhausted"),
+                            ("invalid", "Invalid"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="queued",
+                        max_length=20,
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, max_length=500)),
+                ("causes", models.JSONField(blank=True, default=list)),
+                ("tier", models.PositiveSmallIntegerField(default=0)),
+                ("top_tier", models.PositiveSmallIntegerField(default=1)),
+                ("cycle", models.PositiveIntegerField(default=0)),
+                ("entries", models.PositiveBigIntegerField(default=0)),
+                ("facts", models.PositiveIntegerField(default=0)),
+                ("conflicts_open", models.PositiveIntegerField(default=0)),
+                ("holds_open", models.PositiveIntegerField(default=0)),
+                ("answer_version", models.PositiveIntegerField(default=0)),
+                ("digest", models.CharField(blank=True, max_length=64)),
+                ("spec", models.TextField()),
+                ("seeds", models.TextField()),
+                ("activity", models.JSONField(blank=True, default=list)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("settled_at", models.DateTimeField(blank=True, null=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("epoch", models.PositiveBigIntegerField(default=0)),
+                (
+                    "lease_until",
+                    models.FloatField(
+                        blank=True, help_text="Seconds since 1970, by the database's clock.", null=True
+                    ),
+                ),
+                ("worker", models.CharField(blank=True, max_length=200)),
+                (
+                    "ran_seconds",
+                    models.FloatField(
+                        default=0.0, help_text="Wall time spent running since outside input came."
+                    ),
+                ),
+                ("engine_version", models.PositiveIntegerField(default=1)),
+                ("submit_key", models.CharField(blank=True, max_length=100, null=True, unique=True)),
+                (
+                    "submitter",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="jobs",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "pack",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="jobs", to="runtime.pack"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='Conflict',
+            name="Conflict",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('conflict', 'conflict'), ('hold', 'hold')], default='conflict', max_length=10)),
-                ('key', models.CharField(max_length=100)),
-                ('subject', models.TextField()),
-                ('version', models.CharField(max_length=64)),
-                ('status', models.CharField(choices=[('open', 'open'), ('closed', 'closed')], default='open', max_length=10)),
-                ('sides', models.JSONField(default=list)),
-                ('trace', models.JSONField(default=list)),
-                ('awaiting', models.CharField(blank=True, help_text='An aggregation agent that is about to rule.', max_length=100)),
-                ('need', models.PositiveSmallIntegerField(default=1, help_text='Approvals needed; for holds.')),
-                ('rule', models.CharField(blank=True, max_length=100)),
-                ('blocks', models.PositiveIntegerField(default=0, help_text='Agents that wait downstream.')),
-                ('opened_cycle', models.PositiveIntegerField()),
-                ('opened_at', models.DateTimeField()),
-                ('closed_cycle', models.PositiveIntegerField(blank=True, null=True)),
-                ('closed_at', models.DateTimeField(blank=True, null=True)),
-                ('outcome', models.CharField(blank=True, max_length=500)),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='conflicts', to='runtime.job')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("conflict", "conflict"), ("hold", "hold")],
+                        default="conflict",
+                        max_length=10,
+                    ),
+                ),
+                ("key", models.CharField(max_length=100)),
+                ("subject", models.TextField()),
+                ("version", models.CharField(max_length=64)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("open", "open"), ("closed", "closed")], default="open", max_length=10
+                    ),
+                ),
+                ("sides", models.JSONField(default=list)),
+                ("trace", models.JSONField(default=list)),
+                (
+                    "awaiting",
+                    models.CharField(
+                        blank=True, help_text="An aggregation agent that is about to rule.", max_length=100
+                    ),
+                ),
+                (
+                    "need",
+                    models.PositiveSmallIntegerField(default=1, help_text="Approvals needed; for holds."),
+                ),
+                ("rule", models.CharField(blank=True, max_length=100)),
+                ("blocks", models.PositiveIntegerField(default=0, help_text="Agents that wait downstream.")),
+                ("opened_cycle", models.PositiveIntegerField()),
+                ("opened_at", models.DateTimeField()),
+                ("closed_cycle", models.PositiveIntegerField(blank=True, null=True)),
+                ("closed_at", models.DateTimeField(blank=True, null=True)),
+                ("outcome", models.CharField(blank=True, max_length=500)),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="conflicts",
+                        to="runtime.job",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['opened_at', 'id'],
+                "ordering": ["opened_at", "id"],
             },
         ),
         migrations.CreateModel(
-            name='Answer',
+            name="Answer",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('version', models.PositiveIntegerField()),
-                ('tier', models.PositiveSmallIntegerField()),
-                ('cycle', models.PositiveIntegerField()),
-                ('seq', models.PositiveBigIntegerField()),
-                ('facts', models.PositiveIntegerField(default=0)),
-                ('gaps', models.JSONField(default=list)),
-                ('marks', models.JSONField(default=list)),
-                ('created_at', models.DateTimeField()),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='answers', to='runtime.job')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("version", models.PositiveIntegerField()),
+                ("tier", models.PositiveSmallIntegerField()),
+                ("cycle", models.PositiveIntegerField()),
+                ("seq", models.PositiveBigIntegerField()),
+                ("facts", models.PositiveIntegerField(default=0)),
+                ("gaps", models.JSONField(default=list)),
+                ("marks", models.JSONField(default=list)),
+                ("created_at", models.DateTimeField()),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="answers", to="runtime.job"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['job', '-version'],
+                "ordering": ["job", "-version"],
             },
         ),
         migrations.CreateModel(
-            name='GovernanceRule',
+            name="GovernanceRule",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100)),
-                ('kind', models.CharField(choices=[('constraint', 'constraint'), ('dominance', 'dominance'), ('newer', 'newer'), ('confidence', 'confidence'), ('aggregation', 'aggregation'), ('operator', 'operator'), ('approval', 'approval'), ('invariant', 'invariant'), ('discount', 'discount')], max_length=20)),
-                ('keys', models.JSONField(blank=True, default=list)),
-                ('priority', models.IntegerField(default=100)),
-                ('params', models.JSONField(blank=True, default=dict)),
-                ('expression', models.TextField(blank=True)),
-                ('message', models.CharField(blank=True, max_length=500)),
-                ('enabled', models.BooleanField(default=True)),
-                ('origin', models.CharField(choices=[('code', 'code'), ('admin', 'admin')], default='code', max_length=10)),
-                ('position', models.PositiveIntegerField(default=0)),
-                ('changed_fields', models.JSONField(blank=True, default=list)),
-                ('pack', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rules', to='runtime.pack')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("constraint", "constraint"),
+                            ("dominance", "dominance"),
+                            ("newer", "newer"),
+                            ("confidence", "confidence"),
+                            ("aggregation", "aggregation"),
+                            ("operator", "operator"),
+                            ("approval", "approval"),
+                            ("invariant", "invariant"),
+                            ("discount", "discount"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("keys", models.JSONField(blank=True, default=list)),
+                ("priority", models.IntegerField(default=100)),
+                ("params", models.JSONField(blank=True, default=dict)),
+                ("expression", models.TextField(blank=True)),
+                ("message", models.CharField(blank=True, max_length=500)),
+                ("enabled", models.BooleanField(default=True)),
+                (
+                    "origin",
+                    models.CharField(
+                        choices=[("code", "code"), ("admin", "admin")], default="code", max_length=10
+                    ),
+                ),
+                ("position", models.PositiveIntegerField(default=0)),
+                ("changed_fields", models.JSONField(blank=True, default=list)),
+                (
+                    "pack",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="rules", to="runtime.pack"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['pack', 'priority', 'position', 'id'],
+                "ordering": ["pack", "priority", "position", "id"],
             },
         ),
         migrations.CreateModel(
-            name='Agent',
+            name="Agent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100)),
-                ('position', models.PositiveIntegerField(default=0)),
-                ('shape', models.CharField(choices=[('whole', 'whole'), ('each', 'each'), ('grouped', 'grouped'), ('aggregate', 'aggregate')], default='whole', max_length=20)),
-                ('kind', models.CharField(default='python', max_length=20)),
-                ('enabled', models.BooleanField(default=True)),
-                ('tier', models.PositiveSmallIntegerField(default=1)),
-                ('required', models.BooleanField(default=False)),
-                ('append', models.BooleanField(default=False)),
-                ('timeout', models.FloatField(default=30.0, help_text='Seconds one run may take.')),
-                ('reads', models.JSONField(blank=True, default=list)),
-                ('writes', models.JSONField(blank=True, default=list)),
-                ('over', models.CharField(blank=True, max_length=100)),
-                ('group_by', models.CharField(blank=True, max_length=100)),
-                ('title', models.CharField(blank=True, max_length=200)),
-                ('description', models.TextField(blank=True)),
-                ('config', models.JSONField(blank=True, default=dict)),
-                ('changed_fields', models.JSONField(blank=True, default=list)),
-                ('pack', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='agents', to='runtime.pack')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("position", models.PositiveIntegerField(default=0)),
+                (
+                    "shape",
+                    models.CharField(
+                        choices=[
+                            ("whole", "whole"),
+                            ("each", "each"),
+                            ("grouped", "grouped"),
+                            ("aggregate", "aggregate"),
+                        ],
+                        default="whole",
+                        max_length=20,
+                    ),
+                ),
+                ("kind", models.CharField(default="python", max_length=20)),
+                ("enabled", models.BooleanField(default=True)),
+                ("tier", models.PositiveSmallIntegerField(default=1)),
+                ("required", models.BooleanField(default=False)),
+                ("append", models.BooleanField(default=False)),
+                ("timeout", models.FloatField(default=30.0, help_text="Seconds one run may take.")),
+                ("reads", models.JSONField(blank=True, default=list)),
+                ("writes", models.JSONField(blank=True, default=list)),
+                ("over", models.CharField(blank=True, max_length=100)),
+                ("group_by", models.CharField(blank=True, max_length=100)),
+                ("title", models.CharField(blank=True, max_length=200)),
+                ("description", models.TextField(blank=True)),
+                ("config", models.JSONField(blank=True, default=dict)),
+                ("changed_fields", models.JSONField(blank=True, default=list)),
+                (
+                    "pack",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="agents", to="runtime.pack"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['pack', 'position'],
+                "ordering": ["pack", "position"],
             },
         ),
         migrations.CreateModel(
-            name='Entry',
+            name="Entry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('seq', models.PositiveBigIntegerField()),
-                ('cycle', models.PositiveIntegerField()),
-                ('kind', models.CharField(max_length=20)),
-                ('agent', models.CharField(blank=True, max_length=100)),
-                ('item', models.TextField(blank=True)),
-                ('key', models.CharField(blank=True, max_length=100)),
-                ('subject', models.TextField(blank=True)),
-                ('now', models.CharField(blank=True, max_length=10)),
-                ('body', models.TextField()),
-                ('job', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='journal', to='runtime.job')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("seq", models.PositiveBigIntegerField()),
+                ("cycle", models.PositiveIntegerField()),
+                ("kind", models.CharField(max_length=20)),
+                ("agent", models.CharField(blank=True, max_length=100)),
+                ("item", models.TextField(blank=True)),
+                ("key", models.CharField(blank=True, max_length=100)),
+                ("subject", models.TextField(blank=True)),
+                ("now", models.CharField(blank=True, max_length=10)),
+                ("body", models.TextField()),
+                (
+                    "job",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="journal",
+                        to="runtime.job",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'entries',
-                'ordering': ['job', 'seq'],
-                'indexes': [models.Index(condition=models.Q(('now', ''), _negated=True), fields=['job', 'key', 'subject', 'seq'], name='entry_standing')],
-                'constraints': [models.UniqueConstraint(fields=('job', 'seq'), name='seq_once_a_job')],
+                "verbose_name_plural": "entries",
+                "ordering": ["job", "seq"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("now", ""), _negated=True),
+                        fields=["job", "key", "subject", "seq"],
+                        name="entry_standing",
+                    )
+                ],
+                "constraints": [models.UniqueConstraint(fields=("job", "seq"), name="seq_once_a_job")],
             },
         ),
         migrations.CreateModel(
-            name='Decision',
+            name="Decision",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('act', models.CharField(choices=[('decide', 'decide'), ('undo', 'undo'), ('approve', 'approve'), ('refuse', 'refuse'), ('add_fact', 'add_fact'), ('withdraw_fact', 'withdraw_fact'), ('cancel', 'cancel'), ('retry', 'retry')], max_length=20)),
-                ('key', models.CharField(blank=True, max_length=100)),
-                ('subject', models.TextField(blank=True)),
-                ('payload', models.JSONField(blank=True, default=dict)),
-                ('version', models.CharField(blank=True, max_length=64)),
-                ('reason', models.TextField(blank=True)),
-                ('by_name', models.CharField(max_length=150)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('receipt', models.CharField(max_length=100, unique=True)),
-                ('status', models.CharField(choices=[('pending', 'pending'), ('applied', 'applied'), ('refused', 'refused'), ('stale', 'stale')], default='pending', max_length=10)),
-                ('applied_cycle', models.PositiveIntegerField(blank=True, null=True)),
-                ('message', models.CharField(blank=True, max_length=500)),
-                ('by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='decisions', to=settings.AUTH_USER_MODEL)),
-                ('conflict', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='decisions', to='runtime.conflict')),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='inbox', to='runtime.job')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "act",
+                    models.CharField(
+                        choices=[
+                            ("decide", "decide"),
+                            ("undo", "undo"),
+                            ("approve", "approve"),
+                            ("refuse", "refuse"),
+                            ("add_fact", "add_fact"),
+                            ("withdraw_fact", "withdraw_fact"),
+                            ("cancel", "cancel"),
+                            ("retry", "retry"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("key", models.CharField(blank=True, max_length=100)),
+                ("subject", models.TextField(blank=True)),
+                ("payload", models.JSONField(blank=True, default=dict)),
+                ("version", models.CharField(blank=True, max_length=64)),
+                ("reason", models.TextField(blank=True)),
+                ("by_name", models.CharField(max_length=150)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("receipt", models.CharField(max_length=100, unique=True)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "pending"),
+                            ("applied", "applied"),
+                            ("refused", "refused"),
+                            ("stale", "stale"),
+                        ],
+                        default="pending",
+                        max_length=10,
+                    ),
+                ),
+                ("applied_cycle", models.PositiveIntegerField(blank=True, null=True)),
+                ("message", models.CharField(blank=True, max_length=500)),
+                (
+                    "by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="decisions",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "conflict",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="decisions",
+                        to="runtime.conflict",
+                    ),
+                ),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="inbox", to="runtime.job"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
-                'indexes': [models.Index(condition=models.Q(('status', 'pending')), fields=['job', 'id'], name='inbox_pending')],
+                "ordering": ["id"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("status", "pending")), fields=["job", "id"], name="inbox_pending"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Cycle',
+            name="Cycle",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('first_seq', models.PositiveBigIntegerField()),
-                ('last_seq', models.PositiveBigIntegerField()),
-                ('runs', models.PositiveIntegerField(default=0)),
-                ('changes', models.PositiveIntegerField(default=0)),
-                ('tier', models.PositiveSmallIntegerField(default=0)),
-                ('digest', models.CharField(max_length=64)),
-                ('epoch', models.PositiveBigIntegerField(default=0)),
-                ('worker', models.CharField(blank=True, max_length=200)),
-                ('started_at', models.DateTimeField()),
-                ('duration_ms', models.FloatField(default=0.0)),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='cycles', to='runtime.job')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                ("first_seq", models.PositiveBigIntegerField()),
+                ("last_seq", models.PositiveBigIntegerField()),
+                ("runs", models.PositiveIntegerField(default=0)),
+                ("changes", models.PositiveIntegerField(default=0)),
+                ("tier", models.PositiveSmallIntegerField(default=0)),
+                ("digest", models.CharField(max_length=64)),
+                ("epoch", models.PositiveBigIntegerField(default=0)),
+                ("worker", models.CharField(blank=True, max_length=200)),
+                ("started_at", models.DateTimeField()),
+                ("duration_ms", models.FloatField(default=0.0)),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="cycles", to="runtime.job"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['job', 'number'],
-                'constraints': [models.UniqueConstraint(fields=('job', 'number'), name='cycle_once_a_job')],
+                "ordering": ["job", "number"],
+                "constraints": [models.UniqueConstraint(fields=("job", "number"), name="cycle_once_a_job")],
             },
         ),
         migrations.AddIndex(
-            model_name='conflict',
-            index=models.Index(condition=models.Q(('status', 'open')), fields=['opened_at'], name='conflict_open'),
+            model_name="conflict",
+            index=models.Index(
+                condition=models.Q(("status", "open")), fields=["opened_at"], name="conflict_open"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='conflict',
-            constraint=models.UniqueConstraint(condition=models.Q(('status', 'open')), fields=('job', 'kind', 'key', 'subject'), name='one_open_question_a_slot'),
+            model_name="conflict",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("status", "open")),
+                fields=("job", "kind", "key", "subject"),
+                name="one_open_question_a_slot",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='answer',
-            constraint=models.UniqueConstraint(fields=('job', 'version'), name='answer_version_once_a_job'),
+            model_name="answer",
+            constraint=models.UniqueConstraint(fields=("job", "version"), name="answer_version_once_a_job"),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(fields=['status', '-id'], name='job_by_status'),
+            model_name="job",
+            index=models.Index(fields=["status", "-id"], name="job_by_status"),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(fields=['pack', '-id'], name='job_by_pack'),
+            model_name="job",
+            index=models.Index(fields=["pack", "-id"], name="job_by_pack"),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(fields=['submitter', '-id'], name='job_by_submitter'),
+            model_name="job",
+            index=models.Index(fields=["submitter", "-id"], name="job_by_submitter"),
         ),
         migrations.AddConstraint(
-            model_name='governancerule',
-            constraint=models.UniqueConstraint(fields=('pack', 'name'), name='rule_name_once_a_pack'),
+            model_name="governancerule",
+            constraint=models.UniqueConstraint(fields=("pack", "name"), name="rule_name_once_a_pack"),
         ),
         migrations.AddConstraint(
-            model_name='agent',
-            constraint=models.UniqueConstraint(fields=('pack', 'name'), name='agent_name_once_a_pack'),
+            model_name="agent",
+            constraint=models.UniqueConstraint(fields=("pack", "name"), name="agent_name_once_a_pack"),
         ),
     ]

@@ -56,11 +56,13 @@ class NaiveJob(NaiveCycle):
         self.approved.setdefault((slot, text(found.value)), set()).add(by)
         return "applied"
 
-    def refuse(self, slot: Slot) -> str:
-        """Somebody refuses exactly the value that is held: it never stands (section 3)."""
+    def refuse(self, slot: Slot, by: str) -> str:
+        """Somebody who may approve refuses exactly the value that is held: it never stands (section 3)."""
         found = self.stands(slot)
         if found.status != "held":
             return "stale"
+        if not any(self.counts_for(rule, by) for rule in self.rules("approval", slot[0])):
+            return "refused"
         self.refused.add((slot, text(found.value)))
         return "applied"
 

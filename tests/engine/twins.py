@@ -100,7 +100,7 @@ class Twins:
         if row.act == "approve":
             return model.approve(slot, row.by)
         if row.act == "refuse":
-            return model.refuse(slot)
+            return model.refuse(slot, row.by)
         if row.act == "add_fact":
             return model.add_fact(slot, row.value, row.confidence, row.by)
         return model.withdraw_fact(slot, row.by) if row.act == "withdraw_fact" else model.retry()

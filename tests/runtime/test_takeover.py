@@ -1,7 +1,6 @@
 """A job outlives its worker: another goes on from the last committed cycle, to the same journal (D7.1, D7.4)."""
 
 import signal
-import time
 
 import pytest
 
@@ -55,13 +54,11 @@ def check_whole(job: Job, first_pid: int) -> None:
 
 
 def test_killed_worker_s_job_is_taken_over_and_ends_as_if_nothing_had_happened(
-    job: Job, workers: Workers, record_property: object
+    job: Job, workers: Workers
 ) -> None:
     first = workers.pid_of(job)
     workers.signal(first, signal.SIGKILL)
-    killed = time.monotonic()
     workers.wait_at_gate()
-    print(f"taken over {time.monotonic() - killed:.2f} s after the kill, with a lease of 1 s")
     assert workers.pid_of(job) != first
     workers.open_gate()
     assert eventually(lambda: converged(job)), workers.said
