@@ -15,7 +15,7 @@ from runtime.engine.inputs import INBOX_ACTS, InboxRow, Seed
 from runtime.engine.ledger import Ledger
 from runtime.engine.merge import merge_statement, restand_and_tell, withdraw, write_rejected
 from runtime.engine.prepare import Rejected, Statement, check_value
-from runtime.engine.resolve import approvals_for, counts_for
+from runtime.engine.resolve import approvals_for, rules_with_a_say
 from runtime.engine.spec import PERSON, SEED
 from runtime.engine.state import GROUND, HELD, Slot, Verdict, Voice
 from runtime.engine.values import MAX_KEY, MAX_NAME, BoundsError, canonical, check_name, thousandths
@@ -200,7 +200,7 @@ def _approve(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) 
         return _finish(ledger, row, fields, "stale", "nothing waits for approval here any more")
     plan = ledger.plan.keys[slot.key]
     raw = slot.would
-    rules = [r for r in plan.approvals if counts_for(r, row.by, row.groups, ledger.submitter)]
+    rules = rules_with_a_say(slot, plan, ledger.plan.index, row.by, row.groups, ledger.submitter)
     if not rules:
         return _finish(ledger, row, fields, "refused", NO_SAY)
     people = slot.own_desk().approvals.setdefault(raw, {})
@@ -233,7 +233,7 @@ def _refuse(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) -
         return _finish(ledger, row, fields, "stale", "nothing waits for approval here any more")
     raw = slot.would
     plan = ledger.plan.keys[slot.key]
-    if not any(counts_for(r, row.by, row.groups, ledger.submitter) for r in plan.approvals):
+    if not rules_with_a_say(slot, plan, ledger.plan.index, row.by, row.groups, ledger.submitter):
         return _finish(ledger, row, fields, "refused", NO_SAY)
     slot.own_desk().refusals[raw] = row.by
     receipt = _restand(ledger, row, slot, fields, "refused; this value will not stand")

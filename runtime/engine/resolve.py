@@ -155,7 +155,7 @@ def _as_json(sides: Sides) -> list[dict[str, Any]]:
 def _approved(slot: Slot, plan: KeyPlan, found: Standing, submitter: str) -> Standing:
     """Lets a value stand only if every approval rule that is about it is satisfied for that very value."""
     assert found.raw is not None
-    rules = [r for r in plan.approvals if _needs_approval(r, slot, found)]
+    rules = [r for r in plan.approvals if _needs_approval(r, slot, found.raw, found.strength)]
     if not rules:
         return found
     desk = slot.desk
@@ -167,12 +167,26 @@ def _approved(slot: Slot, plan: KeyPlan, found: Standing, submitter: str) -> Sta
     return found
 
 
-def _needs_approval(rule: Rule, slot: Slot, found: Standing) -> bool:
+def rules_with_a_say(
+    slot: Slot, plan: KeyPlan, agents: dict[str, int], by: str, groups: tuple[str, ...], submitter: str
+) -> list[Rule]:
+    """The approval rules about the value that is held here under which this person's word counts."""
+    held = resolve(slot, plan, agents, submitter)
+    return [
+        rule
+        for rule in plan.approvals
+        if held.would is not None
+        and _needs_approval(rule, slot, held.would, held.strength)
+        and counts_for(rule, by, groups, submitter)
+    ]
+
+
+def _needs_approval(rule: Rule, slot: Slot, raw: bytes, strength: int) -> bool:
     if rule.expression is None:
         return True
-    names = {"key": slot.key, "subject": slot.subject, "confidence": found.strength / THOUSAND}
+    names = {"key": slot.key, "subject": slot.subject, "confidence": strength / THOUSAND}
     try:
-        return rule.expression.evaluate({**names, "value": parse(found.raw or b"null")}) is not False
+        return rule.expression.evaluate({**names, "value": parse(raw)}) is not False
     except ExpressionError:
         return True  # doubt never rounds up: what cannot be told waits for a person
 

@@ -51,7 +51,7 @@ class NaiveJob(NaiveCycle):
         found = self.stands(slot)
         if found.status != "held":
             return "stale"
-        if not any(self.counts_for(rule, by) for rule in self.rules("approval", slot[0])):
+        if not any(self.counts_for(rule, by) for rule in self.approval_rules(slot, found)):
             return "refused"
         self.approved.setdefault((slot, text(found.value)), set()).add(by)
         return "applied"
@@ -61,7 +61,7 @@ class NaiveJob(NaiveCycle):
         found = self.stands(slot)
         if found.status != "held":
             return "stale"
-        if not any(self.counts_for(rule, by) for rule in self.rules("approval", slot[0])):
+        if not any(self.counts_for(rule, by) for rule in self.approval_rules(slot, found)):
             return "refused"
         self.refused.add((slot, text(found.value)))
         return "applied"

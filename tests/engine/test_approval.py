@@ -170,3 +170,23 @@ def test_a_ruling_needs_approval_like_any_value(value: int) -> None:
     it = Job(pack(aggregate("agg", "k"), rules=rules), {"agg": [say("k", "s", value)]})
     it.run(it.seed("k", "s", 1), it.seed("k", "s", 2))
     assert it.status("k", "s") == ("fact" if value == 3 else "held")
+
+
+def test_only_rules_about_the_held_value_give_anybody_a_say() -> None:
+    """Trap: an approval acknowledged without effect."""
+    rules = (
+        rule("approval", "k", "value > 5", name="large", groups=("legal",)),
+        rule("approval", "k", "value <= 5", name="small", groups=("operator",)),
+    )
+    it = held(rules, 9)
+    for act in ("approve", "refuse"):
+        assert it.step(it.row(act, "k", "s", groups=("operator",))).receipts[0].result == "refused"
+        assert it.status("k", "s") == "held"
+    it.run(it.row("approve", "k", "s", by="otto", groups=("legal",)))
+    assert it.value("k", "s") == 9
+
+
+def test_who_has_no_say_cannot_refuse_either() -> None:
+    it = held((rule("approval", "k", groups=("legal",)),))
+    assert it.step(it.row("refuse", "k", "s", groups=("operator",))).receipts[0].result == "refused"
+    assert it.status("k", "s") == "held"
