@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from typing import Any
+
+from django.urls import path, re_path
 
 from converge_site.live.consumers import JobConsumer, PageConsumer
+
+NO_SUCH_ADDRESS = 4404
+
+
+async def turn_away(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Refuses a handshake at an address where no socket is."""
+    await send({"type": "websocket.close", "code": NO_SUCH_ADDRESS})
+
 
 websocket_urlpatterns = [
     path("ws/jobs/", PageConsumer.as_asgi()),
     path("ws/jobs/<int:job_id>/", JobConsumer.as_asgi()),
+    re_path(r"", turn_away),
 ]

@@ -21,6 +21,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from converge_site.home import locate_redis_socket, open_home, read_secret_key, socket_url
 from converge_site.sqlite import use_sound_sqlite
+from converge_site.whole_numbers import read_whole
 
 use_sound_sqlite()
 
@@ -36,9 +37,10 @@ def _read_flag(name: str) -> bool:
 
 def _read_port() -> int:
     value = os.environ.get("CONVERGE_PORT") or "8000"
-    if not value.isdecimal() or not 1 <= int(value) <= 65535:
-        raise ImproperlyConfigured(f"CONVERGE_PORT must be a number from 1 to 65535, not {value!r}.")
-    return int(value)
+    port = read_whole(value, most=65535)
+    if not port:
+        raise ImproperlyConfigured(f"CONVERGE_PORT must be a number from 1 to 65535, not {value[:40]!r}.")
+    return port
 
 
 def _read_origins() -> list[str]:
@@ -128,6 +130,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "converge_site.security.content_security_policy",
+    "converge_site.readable.ReadableRequests",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -151,7 +154,6 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "converge_site.context_processors.page_frame",
                 "converge_site.context_processors.page_frame",
             ],
         },

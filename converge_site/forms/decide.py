@@ -12,6 +12,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from converge_site.forms.receipts import new_receipt
 from converge_site.fragments.conflicts import Card
+from converge_site.whole_numbers import read_whole
 from runtime.actions import Refused
 
 
@@ -71,8 +72,9 @@ def read_choice(card: Card, posted: Mapping[str, str]) -> dict[str, Any]:
             return {"none": True}
         if choice == "other":
             return {"value": _read_value(posted.get("value", ""), card)}
-        if choice.isascii() and choice.isdecimal() and int(choice) < len(card.sides):
-            return {"value": card.sides[int(choice)].value}
+        place = read_whole(choice, most=len(card.sides) - 1)
+        if place is not None:
+            return {"value": card.sides[place].value}
     raise Refused("Choose one of the answers first.", field="choice", code="invalid")
 
 

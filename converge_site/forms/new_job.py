@@ -11,6 +11,7 @@ import orjson
 from django.http import HttpRequest
 
 from converge_site.forms.seed_form import MOST_ROWS, Problem, SeedForm, make_form, read_form
+from converge_site.whole_numbers import read_whole
 from runtime.actions import check_seeds, parse_seeds
 from runtime.actions.pack_specs import pack_spec_from_rows
 from runtime.agents.registry import find_pack
@@ -134,9 +135,8 @@ def _read_from_text(request: HttpRequest, draft: NewJob) -> None:
 
 
 def _find_cloned(text: str) -> Job | None:
-    if not (text.isascii() and text.isdecimal() and len(text) < 18):
-        return None
-    return Job.objects.select_related("pack").filter(pk=int(text)).first()
+    number = read_whole(text)
+    return None if number is None else Job.objects.select_related("pack").filter(pk=number).first()
 
 
 def _write_lines(seeds: Sequence[dict[str, Any]]) -> str:

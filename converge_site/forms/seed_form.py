@@ -14,8 +14,10 @@ import orjson
 from django.http import QueryDict
 
 from converge_site.forms.fields import Field, FieldError, make_fields
+from converge_site.whole_numbers import read_whole
 
 MOST_ROWS = 60
+MOST_ROW_NUMBER = 99_999
 REST = ("confidence", "evidence")
 
 
@@ -172,8 +174,9 @@ def read_form(keys: Sequence[Mapping[str, Any]], posted: QueryDict) -> SeedForm:
     form = SeedForm([_key_form(place, key) for place, key in enumerate(k for k in keys if k.get("seed"))])
     for key in form.keys:
         for text in posted.getlist(f"k{key.place}-row")[: 10 * MOST_ROWS]:
-            if text.isascii() and text.isdecimal() and len(text) < 6:
-                row = key.add_row(int(text))
+            number = read_whole(text, most=MOST_ROW_NUMBER)
+            if number is not None:
+                row = key.add_row(number)
                 row.subject = posted.get(row.subject_name, "")
                 row.rest = _read_rest(posted.get(f"k{key.place}-r{row.number}-rest", ""))
                 for cell in row.cells:

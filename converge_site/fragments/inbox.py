@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 
 from converge_site.fragments.conflicts import Card, read_cards
+from converge_site.whole_numbers import read_whole
 from runtime.models import Conflict, Job
 from runtime.models.job import ENDED
 
@@ -51,7 +52,7 @@ def read_inbox(query: Mapping[str, str]) -> Inbox:
 
     A number that makes no sense counts as none, and a page beyond the last is the last.
     """
-    page, job = _number(query.get("page", "")) or 1, _number(query.get("job", ""))
+    page, job = read_whole(query.get("page", "")) or 1, read_whole(query.get("job", ""))
     waiting = _waiting().select_related("job", "job__pack")
     if job is not None:
         waiting = waiting.filter(job_id=job)
@@ -60,7 +61,3 @@ def read_inbox(query: Mapping[str, str]) -> Inbox:
     page = min(max(1, page), pages)
     rows = waiting.order_by("-blocks", "opened_at", "id")[(page - 1) * PAGE : page * PAGE]
     return Inbox(read_cards(list(rows)), total, page, pages, job, total > 0 or Job.objects.exists())
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 18 else None

@@ -11,9 +11,11 @@ from urllib.parse import urlencode
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from converge_site.whole_numbers import read_whole
 from runtime.models import Job, JobStatus, Pack
 
 PAGE = 40
+MOST_TIER = 999
 STUCK_AFTER = dt.timedelta(seconds=30)
 
 
@@ -33,15 +35,15 @@ class JobFilter:
     def from_query(cls, query: Mapping[str, str]) -> Self:
         """Reads the filter from a URL's query; what makes no sense counts as not given."""
         status = query.get("status", "")
-        tier = query.get("tier", "")
+        tier = read_whole(query.get("tier", ""), most=MOST_TIER)
         return cls(
             status=status if status in JobStatus.values or status in GROUPS else "",
             pack=query.get("pack", "")[:100],
-            tier=tier if tier.isascii() and tier.isdecimal() and len(tier) < 4 else "",
+            tier="" if tier is None else str(tier),
             submitter=query.get("submitter", "")[:150],
             q=query.get("q", "").strip()[:200],
-            before=_number(query.get("before", "")),
-            after=_number(query.get("after", "")),
+            before=read_whole(query.get("before", "")) or 0,
+            after=read_whole(query.get("after", "")) or 0,
         )
 
     @property
@@ -72,9 +74,8 @@ class JobFilter:
         if self.submitter:
             jobs = jobs.filter(submitter__username=self.submitter)
         if self.q:
-            numbered = (
-                Q(pk=int(self.q)) if self.q.isascii() and self.q.isdecimal() and len(self.q) < 18 else Q()
-            )
+            number = read_whole(self.q)
+            numbered = Q() if number is None else Q(pk=number)
             jobs = jobs.filter(Q(title__icontains=self.q) | Q(reason__icontains=self.q) | numbered)
         return jobs
 
@@ -137,10 +138,6 @@ def _count_stuck() -> int:
 
 def _link(chosen: JobFilter, **place: int) -> str:
     return "?" + urlencode({**chosen.fields, **place})
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 18 else 0
 
 
 def list_context(page: JobList) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from converge_site.live.frames import PING
 from converge_site.live.hub import Hub, get_hub
 from converge_site.live.outbox import Outbox
-from converge_site.live.pages import PAGE_NAMES
+from converge_site.live.pages import PAGE_NAMES, read_page_query
 from converge_site.live.permission import is_still_allowed
+from converge_site.readable import UnreadableQuery
 
 PING_SECONDS = 10.0
 RECHECK_SECONDS = 30.0
@@ -40,6 +41,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         """Accepts whoever may look."""
         self.outbox = Outbox()
+        self.close_code = TOO_SLOW  # why the outbox ends, if it does
         self.topics: list[Hashable] = []
         self.hub: Hub | None = None
         self.writer: asyncio.Task[None] | None = None
@@ -68,11 +70,19 @@ class LiveConsumer(AsyncWebsocketConsumer):
             if isinstance(message["ack"], int):
                 self.outbox.acknowledge(message["ack"])
         elif not self.topics:
-            for topic, after in self.topics_of(message):
-                self._watch(topic, after)
+            await self._greet(message)
+
+    async def _greet(self, hello: dict[str, Any]) -> None:
+        try:
+            wanted = self.topics_of(hello)
+        except UnreadableQuery:
+            await self.close(MAKES_NO_SENSE)
+            return
+        for topic, after in wanted:
+            self._watch(topic, after)
 
     def topics_of(self, hello: dict[str, Any]) -> list[tuple[Hashable, int]]:
-        """What a hello asks to watch, and from which entry on."""
+        """What a hello asks to watch, and from which entry on. Raises UnreadableQuery."""
         raise NotImplementedError
 
     def deliver(self, texts: list[str]) -> None:
@@ -80,6 +90,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
         for text in texts:
             if not self.outbox.put(text):
                 return
+
+    def end(self) -> None:
+        """What it watches cannot be read: the connection ends, and the viewer comes back from its cursor."""
+        self.close_code = BROKEN
+        self.outbox.close()
 
     def _watch(self, topic: Hashable, after: int) -> None:
         assert self.hub is not None
@@ -93,7 +108,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             while True:
                 text = await self._next_text()
                 if text is None:
-                    await self.close(TOO_SLOW)
+                    await self.close(self.close_code)
                     return
                 if time.monotonic() - checked > RECHECK_SECONDS:
                     checked = time.monotonic()
@@ -140,6 +155,7 @@ class PageConsumer(LiveConsumer):
         page, query = hello.get("page"), hello.get("query", "")
         wanted: list[tuple[Hashable, int]] = [(("page", "badge", ""), 0)]
         if page in PAGE_NAMES and page != "badge" and isinstance(query, str):
+            read_page_query(query)  # a query nobody can read is turned away before anybody watches it
             wanted.append((("page", page, query), 0))
         return wanted
 

@@ -11,6 +11,8 @@ from converge_site.fragments.conflicts import read_card
 from converge_site.fragments.inbox import count_open, read_inbox
 from converge_site.fragments.job_rows import JobFilter, list_context, read_list
 from converge_site.fragments.slots import read_slot
+from converge_site.readable import read_query
+from converge_site.whole_numbers import read_whole
 from runtime.models import Conflict, Job
 
 PAGE_NAMES = ("badge", "jobs", "inbox", "conflict", "slot")
@@ -18,8 +20,13 @@ MOST_QUERY = 2000  # characters
 
 
 def render_page(name: str, query: str) -> str:
-    """The fragments of a page as HTML. `query` is the page's own query string."""
-    return _PAGES[name](QueryDict(query[:MOST_QUERY]))
+    """The fragments of a page as HTML. `query` is the page's own query string. Raises UnreadableQuery."""
+    return _PAGES[name](read_page_query(query))
+
+
+def read_page_query(query: str) -> QueryDict:
+    """A page's query string as far as it is read. Raises UnreadableQuery."""
+    return read_query(query[:MOST_QUERY])
 
 
 def _badge(query: QueryDict) -> str:
@@ -37,17 +44,17 @@ def _inbox(query: QueryDict) -> str:
 
 
 def _conflict(query: QueryDict) -> str:
-    number = query.get("id", "")
+    number = read_whole(query.get("id", ""))
     rows = Conflict.objects.select_related("job", "job__pack", "job__submitter")
-    conflict = rows.filter(pk=int(number)).first() if number.isdecimal() and len(number) < 18 else None
+    conflict = None if number is None else rows.filter(pk=number).first()
     if conflict is None:
         return ""
     return render_to_string("fragments/_conflict.html", {"card": read_card(conflict), "show_job": True})
 
 
 def _slot(query: QueryDict) -> str:
-    number = query.get("job", "")
-    job = Job.objects.filter(pk=int(number)).first() if number.isdecimal() and len(number) < 18 else None
+    number = read_whole(query.get("job", ""))
+    job = None if number is None else Job.objects.filter(pk=number).first()
     view = read_slot(job, query.get("key", ""), query.get("subject", "")) if job else None
     return render_to_string("fragments/_slot.html", {"slot": view, "job": job}) if view else ""
 

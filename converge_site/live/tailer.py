@@ -15,12 +15,13 @@ import time
 from collections.abc import Hashable
 from typing import Protocol
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from converge_site.live.topics import JobTopic, PageTopic, Topic
 
 POLL_SECONDS = 1.0
 BATCH_SECONDS = 0.06  # between two rounds: at most about 17 frames a second
+TRIES = 5  # rounds in a row that the database may refuse one topic
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,10 @@ class Viewer(Protocol):
 
     def deliver(self, texts: list[str]) -> None:
         """Takes frames to send, in order."""
+        ...
+
+    def end(self) -> None:
+        """Is told that what it watches cannot be read."""
         ...
 
 
@@ -43,6 +48,9 @@ class Tailer:
         self._stopped = threading.Event()
         self._topics: dict[Hashable, Topic] = {}
         self._viewers: dict[Hashable, set[Viewer]] = {}
+        # Who is still to be caught up, and from which entry on. Outlives a round that fails.
+        self._newcomers: dict[Hashable, list[tuple[Viewer, int]]] = {}
+        self._failed: dict[Hashable, int] = {}  # rounds in a row
         self._thread = threading.Thread(target=self._run, name="live-tailer", daemon=True)
 
     def start(self) -> None:
@@ -91,19 +99,60 @@ class Tailer:
         connection.close()
 
     def _round(self) -> float:
-        """Looks at every topic once. Returns how long to wait for the next hint, in seconds."""
-        newcomers = self._take_asked()
-        for name, topic in list(self._topics.items()):
-            news = newcomers.pop(name, [])
-            settled = self._viewers[name] - {viewer for viewer, _ in news}
-            self._send(settled, topic.changes(at_once=bool(news)))
-            for viewer, after in news:
-                self._send({viewer}, topic.catch_up(after))
-        return BATCH_SECONDS if any(topic.waiting for topic in self._topics.values()) else POLL_SECONDS
+        """Looks at every topic once. Returns how long to wait for the next hint, in seconds.
 
-    def _take_asked(self) -> dict[Hashable, list[tuple[Viewer, int]]]:
-        """Carries out what was asked; returns who is new on which topic."""
-        newcomers: dict[Hashable, list[tuple[Viewer, int]]] = {}
+        A topic that fails stops no other. Raises only if the database is away, which stops them all.
+        """
+        self._take_asked()
+        for name, topic in list(self._topics.items()):
+            try:
+                self._serve(name, topic)
+            except (OperationalError, InterfaceError) as error:
+                self._bear(name, error)
+            except Exception:
+                self._give_up(name)
+            else:
+                self._failed.pop(name, None)
+        # What failed is no reason to hurry: it would be asked for seventeen times a second.
+        waiting = any(topic.waiting for name, topic in self._topics.items() if name not in self._failed)
+        return BATCH_SECONDS if waiting else POLL_SECONDS
+
+    def _serve(self, name: Hashable, topic: Topic) -> None:
+        """Sends what is new to all, and to each newcomer what it lacks."""
+        news = self._newcomers.get(name, [])
+        settled = self._viewers[name] - {viewer for viewer, _ in news}
+        self._send(settled, topic.changes(at_once=bool(news)))
+        while news:
+            viewer, after = news[0]
+            self._send({viewer}, topic.catch_up(after))
+            news.pop(0)
+        self._newcomers.pop(name, None)
+
+    def _bear(self, name: Hashable, error: Exception) -> None:
+        """The database refused: it may be away, or busy, or this topic asks what it cannot answer."""
+        connection.close()
+        if not _database_answers():
+            raise error
+        self._failed[name] = self._failed.get(name, 0) + 1
+        if self._failed[name] >= TRIES:
+            self._give_up(name)
+        else:
+            logger.warning("the live view could not read %s (%s); it tries again", _brief(name), error)
+
+    def _give_up(self, name: Hashable) -> None:
+        """Ends the connections of those who watch a topic that fails; called where its exception is handled."""
+        logger.exception("the live view cannot show %s; its viewers are told", _brief(name))
+        viewers = list(self._viewers[name])
+        self._drop(name)
+        self._loop.call_soon_threadsafe(_end, viewers)
+
+    def _drop(self, name: Hashable) -> None:
+        del self._topics[name], self._viewers[name]
+        self._newcomers.pop(name, None)
+        self._failed.pop(name, None)
+
+    def _take_asked(self) -> None:
+        """Carries out what was asked since the last round."""
         while not self._asked.empty():
             act, name, viewer, after = self._asked.get()
             if act == "watch":
@@ -111,13 +160,13 @@ class Tailer:
                     self._topics[name] = _make_topic(name)
                     self._viewers[name] = set()
                 self._viewers[name].add(viewer)
-                newcomers.setdefault(name, []).append((viewer, after))
+                self._newcomers.setdefault(name, []).append((viewer, after))
             elif name in self._viewers:
                 self._viewers[name].discard(viewer)
-                newcomers[name] = [(v, a) for v, a in newcomers.get(name, []) if v is not viewer]
+                if name in self._newcomers:
+                    self._newcomers[name] = [(v, a) for v, a in self._newcomers[name] if v is not viewer]
                 if not self._viewers[name]:
-                    del self._viewers[name], self._topics[name]
-        return newcomers
+                    self._drop(name)
 
     def _send(self, viewers: set[Viewer], texts: list[str]) -> None:
         if viewers and texts:
@@ -136,3 +185,23 @@ def _make_topic(name: Hashable) -> Topic:
 def _deliver(viewers: list[Viewer], texts: list[str]) -> None:
     for viewer in viewers:
         viewer.deliver(texts)
+
+
+def _end(viewers: list[Viewer]) -> None:
+    for viewer in viewers:
+        viewer.end()
+
+
+def _database_answers() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except (OperationalError, InterfaceError):
+        connection.close()
+        return False
+    return True
+
+
+def _brief(name: Hashable) -> str:
+    """A topic's name for the log: a query comes from a viewer."""
+    return repr(name)[:200]

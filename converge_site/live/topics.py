@@ -64,6 +64,16 @@ class JobTopic:
         entries: int = head[0]
         if (head, sent) != self._seen:
             self._seen, self._dirty = (head, sent), True
+        before = self.cursor
+        try:
+            return self._read_news(entries, at_once)
+        except Exception:
+            # Nothing was sent: the next look begins where this one did. The rows are read again when asked for.
+            self.cursor = before
+            self.rows.clear()
+            raise
+
+    def _read_news(self, entries: int, at_once: bool) -> list[str]:
         if self.cursor < 0 or entries - self.cursor > CATCH_UP:
             return self._jump(entries)
         chunks = self._read_entries()

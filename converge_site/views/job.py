@@ -14,6 +14,7 @@ from converge_site.fragments.panels import render_keys, render_panels
 from converge_site.fragments.premises import read_premises
 from converge_site.fragments.words import KIND_LOOKS
 from converge_site.people import allowed, for_people
+from converge_site.whole_numbers import read_whole
 from runtime.models import Entry, Job
 
 CONTEXT_ROWS = 500
@@ -46,10 +47,8 @@ def job(request: HttpRequest, job_id: int) -> HttpResponse:
 def journal(request: HttpRequest, job_id: int) -> HttpResponse:
     """The journal on a page of its own; for htmx, the older entries alone."""
     found = find_job(job_id)
-    before = request.GET.get("before", "")
-    page = read_page(
-        found, Filter.from_query(request.GET.dict()), int(before) if before.isdecimal() else None
-    )
+    before = read_whole(request.GET.get("before", ""))
+    page = read_page(found, Filter.from_query(request.GET.dict()), before)
     if request.headers.get("HX-Request"):
         return render(request, "fragments/_journal_chunk.html", {"journal": page})
     context = {

@@ -19,6 +19,7 @@ from django.db import OperationalError
 from converge_site.asgi import application
 from converge_site.live import consumers, hub, topics
 from converge_site.live.hub import close_hub, get_hub
+from converge_site.live.topics import PageTopic
 from runtime.actions import cancel_job, decide_conflict
 from runtime.models import Job
 from tests.waiting import eventually
@@ -229,3 +230,99 @@ async def test_a_database_that_was_away_costs_nothing_but_time(monkeypatch: pyte
         got += seqs(await next_frame(line, "data-seq"))
     assert got == list(range(got[0], job.entries + 1))
     await line.disconnect()
+
+
+UNREADABLE = {"too many fields": "&" * 1990, "NUL": "q=a%00b", "raw NUL": "q=\0", "NUL in a name": "%00=1"}
+
+
+@pytest.mark.parametrize("query", UNREADABLE.values(), ids=UNREADABLE.keys())
+async def test_a_query_that_cannot_be_read_ends_the_connection_alone(query: str) -> None:
+    people, job = await prepare()
+    other, line = await socket(people["otto"], "/ws/jobs/"), await socket(people["vera"], "/ws/jobs/")
+    await line.connect()
+    await line.send_to(text_data=json.dumps({"page": "jobs", "query": query}))
+    assert await closed(line) == consumers.MAKES_NO_SENSE
+    await other.connect()
+    await other.send_to(text_data=json.dumps({"page": "jobs", "query": ""}))
+    assert f'id="job-{job.pk}"' in (await next_frame(other, "job-list"))["html"]
+    await other.disconnect()
+
+
+ENDLESS = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("page", "query"),
+    [
+        ("jobs", f"before={ENDLESS}&tier={ENDLESS}"),
+        ("jobs", f"q={ENDLESS}&after=٣"),
+        ("jobs", "q=%ED%A0%80&submitter=%FF"),
+        ("inbox", f"page={ENDLESS}&job=٣"),
+        ("conflict", "id=٣"),
+        ("conflict", f"id={'9' * 1900}"),
+        ("slot", "job=٣&key=x"),
+        ("slot", "job=1&key=%ED%A0%80&subject=%01"),
+    ],
+)
+def test_a_page_of_odd_numbers_is_rendered_all_the_same(page: str, query: str) -> None:
+    PageTopic(page, query).changes(at_once=True)
+
+
+async def test_a_socket_of_no_such_address_is_turned_away() -> None:
+    people, _ = await prepare()
+    for path in (f"/ws/jobs/{ENDLESS}/", "/ws/jobs/%00/", "/ws/nowhere/", "/nowhere"):
+        line = await socket(people["vera"], path)
+        assert not (await line.connect())[0]
+
+
+async def test_a_cookie_with_a_nul_is_turned_away() -> None:
+    cookie = f'{settings.SESSION_COOKIE_NAME}="\\000bcdefghijk"'.encode()
+    headers = [(b"host", b"127.0.0.1:8000"), ORIGIN, (b"cookie", cookie)]
+    line = WebsocketCommunicator(application, "/ws/jobs/", headers=headers)
+    assert not (await line.connect())[0]
+
+
+async def test_a_job_of_a_huge_number_harms_nobody() -> None:
+    people, job = await prepare()
+    odd = await socket(people["vera"], f"/ws/jobs/{10**30}/")
+    line = await socket(people["vera"], f"/ws/jobs/{job.pk}/")
+    await odd.connect()
+    await odd.send_to(text_data="{}")
+    await next_frame(odd, "inbox-badge")
+    await line.connect()
+    await line.send_to(text_data="{}")
+    await next_frame(line, "panel-header")
+    for one in (odd, line):
+        await one.disconnect()
+
+
+async def test_a_page_that_fails_ends_for_its_own_viewers_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    render = topics.render_page
+
+    def fail(name: str, query: str) -> str:
+        if name == "inbox":
+            raise KeyError("one of ours is wrong")
+        return render(name, query)
+
+    monkeypatch.setattr(topics, "render_page", fail)
+    people, job = await prepare()
+    wrong, good = await socket(people["vera"], "/ws/jobs/"), await socket(people["otto"], f"/ws/jobs/{job.pk}/")
+    await wrong.connect()
+    await wrong.send_to(text_data=json.dumps({"page": "inbox"}))
+    assert await closed(wrong) == consumers.BROKEN
+    await good.connect()
+    await good.send_to(text_data="{}")
+    await next_frame(good, "panel-header")
+    await sync_to_async(cancel_job)(people["otto"], job.pk, "", "receipt-1")
+    await sync_to_async(cast.run_on)(job)
+    await next_frame(good, "Cancelled")
+    assert ("page", "inbox", "") not in get_hub().tailer._topics
+    await good.disconnect()
+
+
+async def closed(line: WebsocketCommunicator) -> int:
+    """The code with which the server ends a connection; frames before it are passed over."""
+    while True:
+        output = await line.receive_output(timeout=5)
+        if output["type"] == "websocket.close":
+            return int(output["code"])

@@ -193,3 +193,21 @@ def test_acknowledgements_make_room() -> None:
 
 def test_one_large_catch_up_is_let_through() -> None:
     assert Outbox(most=10).put("x" * 500)
+
+
+def test_entries_read_before_a_failure_are_sent_after_it(
+    waiting_job: Job, people: dict[str, User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic, before = started(waiting_job), waiting_job.entries
+    job = decide_first(waiting_job, people["otto"])
+    with monkeypatch.context() as broken:
+
+        def fail(job: Job) -> None:
+            raise RuntimeError("away")
+
+        broken.setattr(topics, "render_panels", fail)
+        with pytest.raises(RuntimeError):
+            topic.changes(at_once=True)
+    frames = topic.changes(at_once=True)
+    assert [seq for frame in frames for seq in seqs(frame)] == list(range(before + 1, job.entries + 1))
+    assert "panel-header" in frames[-1]
