@@ -119,7 +119,7 @@ def read_list(chosen: JobFilter) -> JobList:
 
 def _read_jobs(matching: QuerySet[Job], chosen: JobFilter) -> tuple[list[Job], bool, bool]:
     """The rows, and whether older and newer ones exist."""
-    rows = matching.select_related("pack", "submitter").defer("spec", "seeds", "causes")
+    rows = matching.select_related("pack", "submitter").defer("causes")
     if chosen.after:
         upward = list(rows.filter(pk__gt=chosen.after).order_by("pk")[: PAGE + 1])
         return list(reversed(upward[:PAGE])), True, len(upward) > PAGE

@@ -120,6 +120,8 @@ class JobTopic:
             .values_list("entries", "status", "updated_at", "tier", "worker", "answer_version")
             .first()
         )
+        if head is None:
+            return None, None
         return head, Decision.objects.filter(job_id=self.job_id).order_by("-id").values_list(
             "id", "status"
         ).first()

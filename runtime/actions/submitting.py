@@ -17,7 +17,7 @@ from runtime.actions.seeds import check_seeds
 from runtime.actions.texts import check_text
 from runtime.engine import ENGINE_VERSION, PackError
 from runtime.engine.compiled import compile_pack
-from runtime.models import Job, Pack
+from runtime.models import Job, JobInput, Pack
 from runtime.queue import enqueue_job
 
 MAX_TITLE = 200
@@ -55,10 +55,13 @@ def submit_job(
                 title=title.strip(),
                 submitter_id=user.pk,
                 top_tier=len(spec.tiers),
-                spec=orjson.dumps(spec.to_json(), option=orjson.OPT_SORT_KEYS).decode(),
-                seeds=orjson.dumps(seeds).decode(),
                 engine_version=ENGINE_VERSION,
                 submit_key=submit_key or None,
+            )
+            JobInput.objects.create(
+                job=job,
+                spec=orjson.dumps(spec.to_json(), option=orjson.OPT_SORT_KEYS).decode(),
+                seeds=orjson.dumps(seeds).decode(),
             )
             record_act(user, "submit", f"job:{job.pk}", pack=pack.name, seeds=len(seeds))
             transaction.on_commit(partial(enqueue_job, job.pk))

@@ -3,7 +3,7 @@
 from runtime.models.answer import Answer
 from runtime.models.audit import AuditRecord
 from runtime.models.governance import Conflict, Decision
-from runtime.models.job import STATUS_WORDS, Job, JobStatus
+from runtime.models.job import STATUS_WORDS, Job, JobInput, JobStatus
 from runtime.models.journal import Cycle, Entry
 from runtime.models.pack import Agent, GovernanceRule, Pack
 
@@ -18,6 +18,7 @@ __all__ = [
     "Entry",
     "GovernanceRule",
     "Job",
+    "JobInput",
     "JobStatus",
     "Pack",
 ]

@@ -45,8 +45,8 @@ ENDED = (JobStatus.CANCELLED, JobStatus.FAILED)
 class Job(models.Model):
     """The job's row: who owns it (epoch and lease, D7.1) and a summary of its journal.
 
-    The summary is written in the transaction of each cycle; the journal alone is the truth (D6.1). `spec` and `seeds`
-    are canonical JSON, frozen at submission (D6.4).
+    The summary is written in the transaction of each cycle; the journal alone is the truth (D6.1). What the job was
+    given lies in a row of its own, `JobInput`: it may be megabytes, and this row is rewritten every cycle.
     """
 
     pack = models.ForeignKey("runtime.Pack", on_delete=models.PROTECT, related_name="jobs")
@@ -66,8 +66,6 @@ class Job(models.Model):
     holds_open = models.PositiveIntegerField(default=0)
     answer_version = models.PositiveIntegerField(default=0)
     digest = models.CharField(max_length=64, blank=True)
-    spec = models.TextField()
-    seeds = models.TextField()
     activity = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -110,9 +108,31 @@ class Job(models.Model):
         """Whether nothing more can be asked of it."""
         return self.status in ENDED
 
+    @property
+    def spec(self) -> str:
+        """The frozen pack, as JSON text."""
+        return self.input.spec
+
+    @property
+    def seeds(self) -> str:
+        """The seeds as submitted, as JSON text."""
+        return self.input.seeds
+
     def frozen_spec(self) -> dict[str, Any]:
         """The pack this job runs under, as `PackSpec.to_json` wrote it."""
         import orjson
 
         spec: dict[str, Any] = orjson.loads(self.spec)
         return spec
+
+
+class JobInput(models.Model):
+    """What a job was submitted with: `spec`, the pack as it was frozen (`PackSpec.to_json`), and `seeds`; JSON text,
+    never changed (D6.4)."""
+
+    job = models.OneToOneField(Job, on_delete=models.CASCADE, primary_key=True, related_name="input")
+    spec = models.TextField()
+    seeds = models.TextField()
+
+    def __str__(self) -> str:
+        return f"input of job {self.job_id}"

@@ -145,13 +145,14 @@ def new_job(pack: PackSpec) -> Any:
     """A job with one seed under a pack that is in no row: it is frozen in the job, as always."""
     import orjson
 
-    from runtime.models import Job, Pack
+    from runtime.models import Job, JobInput, Pack
 
     row, _ = Pack.objects.get_or_create(name=pack.name)
     seeds = [{"key": "k0", "subject": "x", "value": shapes.VALUE}]
-    return Job.objects.create(
-        pack=row, spec=orjson.dumps(pack.to_json()).decode(), seeds=orjson.dumps(seeds).decode()
-    )
+    job = Job.objects.create(pack=row)
+    spec = orjson.dumps(pack.to_json()).decode()
+    JobInput.objects.create(job=job, spec=spec, seeds=orjson.dumps(seeds).decode())
+    return job
 
 
 def _insert_raw(pack: PackSpec) -> float:

@@ -18,7 +18,7 @@ def make_jobs(user: User, number: int, **fields: object) -> list[Job]:
     sync_packs()
     pack = Pack.objects.get(name="growth")
     return [
-        Job.objects.create(pack=pack, submitter=user, spec="{}", seeds="[]", title=f"job {i}", **fields)
+        Job.objects.create(pack=pack, submitter=user, title=f"job {i}", **fields)
         for i in range(number)
     ]
 
