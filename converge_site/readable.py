@@ -47,6 +47,7 @@ class ReadableRequests(MiddlewareMixin):
         if NUL in request.path_info:
             raise BadRequest("The path holds a NUL.")
         if request.encoding is not None and codecs.lookup(request.encoding).name not in CHARSETS:
+            request.encoding = "utf-8"  # the page that says so reads the request, too
             raise BadRequest("Forms are read as UTF-8 only.")
         # A quoted cookie can spell a NUL. None of ours does: it counts as not sent.
         for name in [name for name, text in request.COOKIES.items() if NUL in name + text]:

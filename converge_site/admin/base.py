@@ -73,7 +73,10 @@ class ActingAdmin(ModelAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """The rows that match; of a long text its beginning is searched for: SQLite refuses a pattern of 50 kB."""
-        return super().get_search_results(request, queryset, search_term[:MOST_SEARCHED])
+        found: tuple[QuerySet[Any], bool] = super().get_search_results(
+            request, queryset, search_term[:MOST_SEARCHED]
+        )
+        return found
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """The form's class knows who fills it in."""

@@ -14,6 +14,7 @@ from converge_site.forms.receipts import new_receipt
 from converge_site.fragments.conflicts import Card
 from converge_site.whole_numbers import read_whole
 from runtime.actions import Refused
+from runtime.actions.inbox import check_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +113,13 @@ def _read_value(text: str, card: Card) -> Any:
     if not text:
         raise Refused("Give the value that shall stand.", field="value", code="invalid")
     try:
-        return orjson.loads(text)
+        value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         if all(isinstance(side.value, str) for side in card.sides):
             return text
         raise Refused(f"That is no JSON: {error}", field="value", code="invalid") from None
+    check_value("value", value)  # before anything else walks through it: it may be nested 900 deep
+    return value
 
 
 def _write(value: Any) -> str:

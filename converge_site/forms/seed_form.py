@@ -15,6 +15,7 @@ from django.http import QueryDict
 
 from converge_site.forms.fields import Field, FieldError, make_fields
 from converge_site.whole_numbers import read_whole
+from runtime.engine.values import BoundsError, canonical
 
 MOST_ROWS = 60
 MOST_ROW_NUMBER = 99_999
@@ -219,6 +220,7 @@ def _read_cell(cell: Cell) -> Any:
 def _read_rest(text: str) -> dict[str, Any]:
     try:
         rest = orjson.loads(text) if text else {}
-    except orjson.JSONDecodeError:
+        canonical(rest)
+    except (orjson.JSONDecodeError, BoundsError):
         return {}
     return {name: rest[name] for name in REST if name in rest} if isinstance(rest, dict) else {}

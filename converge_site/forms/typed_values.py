@@ -9,6 +9,7 @@ import orjson
 
 from runtime.actions import Refused
 from runtime.actions.deciding import check_fits_key
+from runtime.actions.inbox import check_value
 from runtime.models import Job
 
 CHOICES_SHOWN = 12
@@ -37,6 +38,8 @@ def read_typed_value(job: Job, key: str, text: str) -> Any:
         if not fits_as_text and text[0] in "{[":
             raise Refused(f"That is no JSON: {error}.", field="value") from None
         read = text
+    if not fits_as_text:
+        check_value("value", read)
     if fits_as_text and not _fits(job, key, read):
         return text
     check_fits_key(job, key, read)
@@ -45,6 +48,7 @@ def read_typed_value(job: Job, key: str, text: str) -> Any:
 
 def _fits(job: Job, key: str, value: Any) -> bool:
     try:
+        check_value("value", value)  # before the schema's reader walks through it: it may be nested 900 deep
         check_fits_key(job, key, value)
     except Refused as refused:
         if refused.field == "key":

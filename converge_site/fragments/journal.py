@@ -36,6 +36,7 @@ class Row:
     confidence: float | None = None
     reason: str = ""
     quiet: bool = False
+    speaker: str = ""  # who says the value, where it is not the agent's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,14 @@ def row_of(entry: Entry) -> Row:
         confidence=None if confidence is None else confidence / 1000,
         reason=reason,
         quiet=entry.kind in QUIET_KINDS,
+        speaker=_speaker(body),
     )
+
+
+def _speaker(body: dict[str, Any]) -> str:
+    """Whose value stands after an entry that says none of its own, such as a withdrawal."""
+    name, item = str(body.get("speaker") or ""), body.get("speaker_item")
+    return f"{name} on {item}" if name and item else name
 
 
 def _look(kind: str, body: dict[str, Any]) -> Look:

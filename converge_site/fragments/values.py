@@ -45,6 +45,13 @@ def field_pairs(value: Any) -> list[tuple[str, str]]:
     return [(_cut(name, 40), _cut(_in_line(part), 90)) for name, part in value.items()]
 
 
+def is_shortened(value: Any) -> bool:
+    """Whether `field_pairs` or `brief_value` leave out some of the value."""
+    pairs = field_pairs(value)
+    shown = [text for pair in pairs for text in pair] or [brief_value(value)]
+    return any(text.endswith("…") for text in shown) or (isinstance(value, dict) and len(value) > FIELDS)
+
+
 def confidence_words(confidence: float | None) -> str:
     """A confidence 0..1 with two decimals, or three where it has them."""
     if confidence is None:

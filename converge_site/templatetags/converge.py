@@ -17,6 +17,7 @@ from converge_site.fragments.values import (
     cell_value,
     confidence_words,
     field_pairs,
+    is_shortened,
     long_cell_value,
     pretty_value,
 )
@@ -30,6 +31,7 @@ register.filter("cell", cell_value)
 register.filter("long_cell", long_cell_value)
 register.filter("pretty", pretty_value)
 register.filter("pairs", field_pairs)
+register.filter("is_shortened", is_shortened)
 register.filter("confidence", confidence_words)
 register.filter("kind_look", look_of_kind)
 register.filter("slot_look", look_of_slot)

@@ -147,7 +147,10 @@ def _check_choice(job: Job, key: str, choice: Choice) -> dict[str, Any]:
         return {"none": True}
     if "value" not in choice:
         raise Refused("Choose one of the candidates, give another value, or reject all.", field="choice")
-    value = narrow_numbers(choice["value"])  # it may be a candidate, as the conflict's row gave it
+    try:
+        value = narrow_numbers(choice["value"])  # it may be a candidate, as the conflict's row gave it
+    except RecursionError:
+        raise Refused("The value is nested too deep to be read.", field="value") from None
     check_value("value", value)
     check_fits_key(job, key, value)
     return {"value": value}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.engine.naive import text
+from tests.engine.naive_sides import text
 
 Facts = Callable[[str], Mapping[str, Any]]  # key -> {subject: value} of what stands
 Context = Mapping[str, Any]

@@ -58,7 +58,7 @@ def say(key: str, subject: str, value: Any, confidence: float = 1.0, **more: Any
 
 
 class Job:
-    """One engine under way. `says` maps an agent's name to what it returns for a run; it may be changed between steps."""
+    """One engine under way. `says` maps an agent's name to what it returns for a run, and may change between steps."""
 
     def __init__(self, spec: PackSpec, says: dict[str, Says | Sequence[Proposal]] | None = None) -> None:
         self.core = Core(spec)

@@ -13,9 +13,9 @@ from runtime.engine.desk import slot_version
 from runtime.engine.replay import RecordedCycle, replay
 from runtime.engine.state import Slot as EngineSlot
 from tests.engine.expressions import MEANINGS, MENTIONS
-from tests.engine.naive import Slot, text
 from tests.engine.naive_cycle import Saying, Shown
 from tests.engine.naive_job import NaiveJob
+from tests.engine.naive_sides import Slot, text
 from tests.engine.packs_strategy import KEYS, SUBJECTS, Act, Case
 from tests.engine.toys import run_toy
 
@@ -80,7 +80,12 @@ def saying(effect: Effect) -> list[Saying] | None:
     """An effect as the naive model takes it."""
     if effect.failure is not None:
         return None
-    return [Saying(p.key, p.subject, p.value, p.confidence, p.evidence, p.because) for p in effect.proposals]  # type: ignore[union-attr]
+    said = []
+    for p in effect.proposals:
+        assert isinstance(p, Proposal)
+        because = None if p.because is None else tuple(p.because)
+        said.append(Saying(p.key, p.subject, p.value, p.confidence, p.evidence, because))
+    return said
 
 
 def row_of(core: Core, number: int, act: Act) -> InboxRow:

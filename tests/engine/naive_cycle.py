@@ -9,7 +9,8 @@ from typing import Any
 
 import jsonschema_rs
 
-from tests.engine.naive import Naive, Premise, Ruled, Said, Slot, Stands, Voice, sides_text, text, thousandths
+from tests.engine.naive import Naive
+from tests.engine.naive_sides import Premise, Ruled, Said, Slot, Stands, Voice, sides_text, text, thousandths
 
 Shown = dict[str, Any]
 

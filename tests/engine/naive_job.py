@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from runtime.engine.spec import RuleSpec
-from tests.engine.naive import Decided, Said, Slot, Voice, text, thousandths
 from tests.engine.naive_cycle import NaiveCycle, Saying
+from tests.engine.naive_sides import Decided, Said, Slot, Voice, text, thousandths
 
 Gap = tuple[str, ...]
 
@@ -132,9 +132,9 @@ class NaiveJob(NaiveCycle):
                 found.add((words[stands.status], *slot))
         found |= {("provisional", *slot) for slot in self.provisional() if self.key_tier(slot[0]) == tier}
         for rule in self.pack.rules:
-            if rule.kind == "invariant" and rule.enabled and rule.params.get("tier", 1) == tier:
-                if not self.meanings[rule.expression]({}, self.standing_values):
-                    found.add(("invariant", rule.name))
+            mine = rule.kind == "invariant" and rule.enabled and rule.params.get("tier", 1) == tier
+            if mine and not self.meanings[rule.expression]({}, self.standing_values):
+                found.add(("invariant", rule.name))
         return found
 
     def may_speak(self, voice: Voice) -> bool:

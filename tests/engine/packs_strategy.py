@@ -44,8 +44,8 @@ SCHEMAS: tuple[Mapping[str, Any], ...] = (
 class Act:
     """One thing a person does at the start of a cycle; `pick` chooses among the slots the act can be about.
 
-    `respond` is whatever is asked of people: an answer to a hold, a decision on a conflict, else a fact. `reverse` takes
-    back what people did: a decision or a fact.
+    `respond` is whatever is asked of people: an answer to a hold, a decision on a conflict, else a fact.
+    `reverse` takes back what people did: a decision or a fact.
     """
 
     cycle: int

@@ -102,3 +102,27 @@ def test_its_tier_is_that_of_its_key() -> None:
     it = job(tier=1)
     it.run(it.seed("k", "s", 1), it.seed("k", "s", 2))
     assert it.core.tier == 1
+
+
+def test_who_spoke_first_carries_no_meaning() -> None:
+    """Ada and Otto say the same two things again in the other order: the sides are what they were."""
+    it = job()
+    it.run(
+        it.row("add_fact", "k", "s", 1, by="ada"),
+        it.row("add_fact", "k", "s", 2, by="otto"),
+        it.seed("k", "s", 2),
+    )
+    again = [it.row(act, "k", "s", 1, by="ada") for act in ("withdraw_fact", "add_fact")]
+    again += [it.row(act, "k", "s", 2, by="otto") for act in ("withdraw_fact", "add_fact")]
+    it.run(*again, it.row("withdraw_fact", "k", "s", by="ada"), it.row("add_fact", "k", "s", 1, by="ada"))
+    assert it.ran == []
+    assert it.provisional() == set()
+
+
+def test_a_ruling_rests_on_what_else_its_agent_was_shown() -> None:
+    it = job(lambda run: [say("k", run.item or "", 10 + len(run.view["go"]))], reads="go")
+    it.run(it.seed("k", "s", 1), it.seed("k", "s", 2), it.row("add_fact", "go", "x", 1))
+    it.says["agg"] = lambda run: BROKEN
+    it.run(it.row("add_fact", "go", "x", 2))
+    assert it.value("k", "s") == 11
+    assert it.provisional() == {("k", "s")}

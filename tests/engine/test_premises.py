@@ -41,6 +41,17 @@ def test_a_premise_that_returns_makes_the_fact_good_again() -> None:
     assert it.provisional() == set()
 
 
+def test_default_premises_that_return_make_the_fact_good_again() -> None:
+    it = Job(pack(whole("a", "in", "out")), {"a": [say("out", "s", 1)]})
+    it.run(it.row("add_fact", "in", "x", 1))
+    it.says["a"] = lambda run: BROKEN
+    it.run(it.row("add_fact", "in", "x", 2))
+    it.run(it.row("add_fact", "in", "y", 2, by="otto"))
+    assert it.provisional() == {("out", "s")}
+    it.run(it.row("add_fact", "in", "x", 1))
+    assert it.provisional() == set()
+
+
 def test_a_premise_is_a_slot_and_its_value_not_its_confidence() -> None:
     it = chain()
     it.run(it.row("add_fact", "in", "s", 1, confidence=0.9))

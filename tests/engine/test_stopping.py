@@ -123,6 +123,19 @@ def test_a_stop_from_outside_is_ranked_with_the_engines_own() -> None:
     assert commit.stop.reason in STOP_REASONS
 
 
+@pytest.mark.parametrize("reason", ["failed", "exhausted", "partial"])
+def test_of_two_stops_the_first_of_the_closed_set_applies(reason: str) -> None:
+    it = swap()
+    while True:
+        effects = [it._effect(run) for run in it.core.begin()]
+        commit = it.core.finish(effects, stop=Stop(reason, []) if it.core.cycle == 4 else None)
+        if it.core.cycle == 4:
+            break
+        assert commit.stop is None
+    assert commit.stop is not None
+    assert commit.stop.reason == ("failed" if reason == "failed" else "oscillating")
+
+
 def test_a_stopped_job_goes_on_with_new_input() -> None:
     it = Job(pack(whole("a", "in", "k")), {"a": lambda run: [say("k", "s", len(run.view["in"]))]})
     it.run(it.seed("in", "x", 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runtime.engine import Run
-from tests.engine.jobs import Job, pack, rule, say, whole
+from tests.engine.jobs import BROKEN, Job, pack, rule, say, whole
 
 
 def echo(read: str, write: str):  # type: ignore[no-untyped-def]
@@ -83,3 +83,16 @@ def test_dissent_that_reaches_ground_rises_when_the_circle_falls() -> None:
     it.run(it.row("withdraw_fact", "left", "s"))
     assert it.value("right", "s") == "dissent"
     assert it.value("left", "s") == "dissent"
+
+
+def test_what_rests_on_something_fallen_stays_and_is_provisional() -> None:
+    """Its voice cannot run: that is told by the mark. Nothing in a circle holds it up."""
+    it = circle()
+    it.run(it.row("add_fact", "left", "s", 1))
+    it.says["a"] = it.says["b"] = lambda run: BROKEN
+    it.run(it.row("add_fact", "left", "s", 2, by="otto"))
+    assert it.status("left", "s") == "contested"
+    it.run(it.row("withdraw_fact", "left", "s"), it.row("add_fact", "left", "t", 1))
+    it.run(it.row("withdraw_fact", "left", "t"))
+    assert it.value("right", "s") == 1
+    assert ("right", "s") in it.provisional()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from runtime.engine import BoundsError
 from runtime.engine.values import MAX_DEPTH, canonical, check_name, load_json, parse, thousandths
-from tests.engine.naive import text
+from tests.engine.naive_sides import text
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 numbers = st.one_of(

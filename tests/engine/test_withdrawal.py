@@ -54,7 +54,7 @@ def test_a_gone_item_silences_its_voice_without_a_call() -> None:
     it.run(it.row("withdraw_fact", "item", "y"))
     assert it.status("k", "y") == "empty"
     assert it.value("k", "x") == 1
-    assert ("a", "y") not in [r for r in it.ran]
+    assert ("a", "y") not in it.ran
     assert [(e["ran"], e["silenced"]) for e in it.all("run") if e.get("silenced")] == [(0, 1)]
 
 

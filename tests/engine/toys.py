@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.engine.spec import AgentSpec
-from tests.engine.naive import Slot
 from tests.engine.naive_cycle import Saying, Shown
+from tests.engine.naive_sides import Slot
 
 Seen = tuple[Slot, Any, float]  # a fact as a toy sees it: slot, value, confidence
 
 
 @dataclass(frozen=True)
 class Toy:
-    """How a toy agent behaves. `because` is how it names premises; `fails` and `errs` say on which inputs it misbehaves.
+    """How a toy agent behaves. `because`: how it names premises; `fails` and `errs`: on which inputs it misbehaves.
 
     `how`: say (a fixed list of statements), copy (every fact shown), turn (every fact, its value turned by one), count
     (how many facts), best (the greatest number shown), dice (statements drawn by a hash of the input), quiet.

@@ -9,9 +9,9 @@ from runtime.engine import Commit, Core, InboxRow, Seed
 from runtime.engine.eligible import lowest_tier
 from runtime.engine.premises import provisional_facts
 from tests.engine.lockstep import STALE, Acts, effect_of, naive_of, saying, seeds_of, shown_by, standing
-from tests.engine.naive import Slot, text
 from tests.engine.naive_cycle import Saying
 from tests.engine.naive_job import Gap
+from tests.engine.naive_sides import Slot, text
 from tests.engine.packs_strategy import Case
 
 MERGED = ("rejected", "overruled", "contested", "held", "lost", "confirmed", "revised", "won", "accepted")
@@ -147,6 +147,7 @@ class Twins:
             assert not any(e.kind in ("tier", "answer") for e in commit.entries), (
                 "judged while tier 1 is at work"
             )
+            assert commit.tier == 0
             return
         reached = min(self.model.reached(), upto)
         assert commit.tier == reached, "tier"
@@ -161,7 +162,7 @@ class Twins:
             assert gaps == self.model.gaps(tier), f"gaps of tier {tier}"
 
     def compare_repetition(self, commit: Commit, worked: bool, outside: bool) -> None:
-        """`oscillating` only when the whole state came back with somebody eligible, and within a period of its return."""
+        """`oscillating` only when the whole state came back and work was left, and within a period of its return."""
         if outside:
             self.states.clear()
             self.swing_by = None

@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.test import Client
 
-from runtime.models import Conflict, Decision, Job
+from runtime.models import Conflict, Decision, Entry, Job
 from tests.web.cast import open_conflict, run_on, signed_in
 
 
@@ -166,6 +166,15 @@ def test_a_hold_is_approved_and_the_job_converges(otto: Client, waiting_job: Job
     html = otto.get(f"/jobs/{job.pk}/").content.decode()
     assert "Why it converged" in html
     assert "Clone" in html
+    granted = next(
+        e for e in Entry.objects.filter(job=job, now="fact").order_by("-seq") if "speaker" in e.data
+    )
+    page = otto.get(f"/jobs/{job.pk}/entries/{granted.seq}/")
+    speaker = page.context["row"].speaker
+    assert speaker and not speaker.startswith("@")
+    assert f"<dt>Said by</dt><dd><bdi>{speaker}</bdi>" in page.content.decode()
+    journal = otto.get(f"/jobs/{job.pk}/journal/?kind={granted.kind}").content.decode()
+    assert f"what stands is said by <bdi>{speaker}</bdi>" in journal
 
 
 def test_a_decision_is_undone_from_the_slot(otto: Client, vera: Client, waiting_job: Job) -> None:
@@ -197,3 +206,12 @@ def test_cancel_is_for_operators_and_says_what_it_did(otto: Client, vera: Client
     answer = otto.post(url, {"receipt": "cancel-5678"})
     assert answer.status_code == 410
     assert "nothing more can be asked of it" in answer.content.decode()
+
+
+def test_whoever_decides_can_read_the_whole_value() -> None:
+    from converge_site.fragments.values import is_shortened
+
+    assert is_shortened({"headline": "x" * 200})
+    assert is_shortened({f"field {n}": n for n in range(20)})
+    assert is_shortened("x" * 500)
+    assert not is_shortened({"headline": "short"})

@@ -17,10 +17,7 @@ from runtime.models import Job, Pack
 def make_jobs(user: User, number: int, **fields: object) -> list[Job]:
     sync_packs()
     pack = Pack.objects.get(name="growth")
-    return [
-        Job.objects.create(pack=pack, submitter=user, title=f"job {i}", **fields)
-        for i in range(number)
-    ]
+    return [Job.objects.create(pack=pack, submitter=user, title=f"job {i}", **fields) for i in range(number)]
 
 
 def titles(client: Client, url: str) -> list[str]:

@@ -306,7 +306,10 @@ async def test_a_page_that_fails_ends_for_its_own_viewers_alone(monkeypatch: pyt
 
     monkeypatch.setattr(topics, "render_page", fail)
     people, job = await prepare()
-    wrong, good = await socket(people["vera"], "/ws/jobs/"), await socket(people["otto"], f"/ws/jobs/{job.pk}/")
+    wrong, good = (
+        await socket(people["vera"], "/ws/jobs/"),
+        await socket(people["otto"], f"/ws/jobs/{job.pk}/"),
+    )
     await wrong.connect()
     await wrong.send_to(text_data=json.dumps({"page": "inbox"}))
     assert await closed(wrong) == consumers.BROKEN
