@@ -100,12 +100,14 @@ def _may_approve(user: Any, conflict: Conflict) -> Verdict:
     rules.sort(key=lambda r: r.name != conflict.rule)
     if not rules:
         return Verdict(False, "No approval rule is about this slot any more.")
-    verdicts = [_counts_under(rule, user, pack.submitter) for rule in rules]
+    # By id as well: who renames an account is still the same person.
+    is_submitter = pack.submitter == name_of(user) or conflict.job.submitter_id == user.pk
+    verdicts = [_counts_under(rule, user, is_submitter) for rule in rules]
     return next((v for v in verdicts if v), verdicts[0])
 
 
-def _counts_under(rule: RuleSpec, user: Any, submitter: str) -> Verdict:
-    if rule.params.get("exclude_submitter") and submitter == name_of(user):
+def _counts_under(rule: RuleSpec, user: Any, is_submitter: bool) -> Verdict:
+    if rule.params.get("exclude_submitter") and is_submitter:
         return Verdict(False, f"The rule “{rule.name}” asks for somebody other than the submitter.")
     wanted = list(rule.params.get("groups") or ())
     if wanted and not set(wanted) & set(groups_of(user)):

@@ -43,6 +43,15 @@ def test_submitter_cannot_approve_what_is_his(job: Job) -> None:
     assert refused.value.message == "The rule “two others sign” asks for somebody other than the submitter."
 
 
+def test_submitter_is_the_same_person_under_another_name(job: Job) -> None:
+    otto = operator("otto")
+    otto.username = "ottilie"
+    otto.save()
+    with pytest.raises(Refused) as refused:
+        answer(otto, question(job, "hold"))
+    assert refused.value.code == "forbidden"
+
+
 def test_submitter_s_approval_does_not_count_however_it_got_into_the_inbox(job: Job) -> None:
     row = tell(job, "approve", "otto", key="plan", subject="all")
     run(job)

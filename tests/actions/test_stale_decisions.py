@@ -141,3 +141,16 @@ def test_of_two_who_decide_at_the_same_moment_one_is_refused(job: Job, empty_que
     for thread in threads:
         thread.join()
     assert sorted(said) == ["pending", "stale", "stale", "stale"]
+
+
+def test_a_value_nested_too_deep_to_be_read_is_refused_at_its_field(job: Job) -> None:
+    conflict = question(job)
+    deep: list[object] = []
+    for _ in range(5_000):
+        deep = [deep]
+    with pytest.raises(Refused) as refused:
+        decide_conflict(
+            person("otto", "operator"), conflict.pk, conflict.version, {"value": deep}, "", receipt()
+        )
+    assert refused.value.field == "value"
+    assert Decision.objects.count() == 0
