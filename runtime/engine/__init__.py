@@ -5,7 +5,7 @@ from runtime.engine.core import ENGINE_VERSION, Commit, Core
 from runtime.engine.desk import Receipt
 from runtime.engine.eligible import Run
 from runtime.engine.expr import Expression, ExpressionError, compile_expression
-from runtime.engine.inputs import Effect, Failure, InboxRow, Malformed, Proposal, Seed
+from runtime.engine.inputs import Call, Effect, Failure, InboxRow, Malformed, Proposal, Seed
 from runtime.engine.lint import PackError
 from runtime.engine.log import GENESIS, KINDS, OUTCOMES, Entry
 from runtime.engine.spec import AgentSpec, Budget, KeySpec, PackSpec, RuleSpec, TierSpec
@@ -21,6 +21,7 @@ __all__ = [
     "AgentSpec",
     "BoundsError",
     "Budget",
+    "Call",
     "Commit",
     "Core",
     "Effect",

@@ -13,7 +13,7 @@ from runtime.engine.ledger import Ledger
 from runtime.engine.oscillation import Oscillation
 from runtime.engine.premises import provisional_facts
 from runtime.engine.state import Slot
-from runtime.engine.tiers import Gap, invariant_gap, invariant_is_open, judge_tiers
+from runtime.engine.tiers import Gap, invariant_gap, invariant_is_open, judge_tiers, may_recover
 
 STOP_REASONS: Final = (
     "cancelled",
@@ -62,6 +62,8 @@ class Closing:
         """
         ledger = self.ledger
         self.cycles += 1
+        for at in [at for at in ledger.given_up if not ledger.agents[at].failed]:
+            del ledger.given_up[at]
         due = lowest_tier(ledger)
         halted = self._halted(due, swing, outside)
         if due and not halted and due <= ran:
@@ -207,7 +209,7 @@ class Closing:
             return Stop("invalid", broken + [g for g in gaps if g not in broken])
         if self.tier == ledger.plan.top_tier:
             return Stop("converged", [])
-        if any(g.get("transient") for g in gaps):
+        if any(may_recover(g) for g in gaps):
             return Stop("recovering", gaps)
         if any(g["what"] in ("conflict", "hold") for g in gaps):
             return Stop("waiting", gaps)

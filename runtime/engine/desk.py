@@ -101,8 +101,12 @@ def apply_row(ledger: Ledger, row: InboxRow) -> Receipt:
         fields["version"] = row.version
     if row.groups:
         fields["groups"] = list(row.groups)
-    if row.act in ("cancel", "retry"):
-        return _plain(ledger, row, fields)
+    if row.act == "cancel":
+        return _finish(ledger, row, fields, "applied", "the job ends here")
+    if row.act in ("retry", "retry_due"):
+        return _retry(ledger, row, fields)
+    if row.act == "give_up":
+        return _give_up(ledger, row, fields)
     fields.update(key=row.key, subject=row.subject)
     refusal = _cannot_name_slot(ledger, row)
     if refusal:
@@ -141,16 +145,21 @@ def _finish(ledger: Ledger, row: InboxRow, fields: dict[str, Any], result: str, 
     return Receipt(row.id, result, message)
 
 
-def _plain(ledger: Ledger, row: InboxRow, fields: dict[str, Any]) -> Receipt:
-    if row.act == "cancel":
-        return _finish(ledger, row, fields, "applied", "the job ends here")
+def _retry(ledger: Ledger, row: InboxRow, fields: dict[str, Any]) -> Receipt:
+    """Makes failed runs due again (D2.1): for a person all of them, for the clock those that may recover (D5.2)."""
+    by_clock = row.act == "retry_due"
+    if not by_clock:
+        ledger.given_up.clear()
     count = 0
     for agent in ledger.agents:
-        if not agent.failed:
+        failed = {i: f for i, f in agent.failed.items() if f.transient} if by_clock else agent.failed
+        if not failed:
             continue
-        due = agent.open_failures()
-        for item in set(agent.failed) - set(due):  # not reached now: due as soon as it is
-            agent.voice(item).shown = None
+        open_failures = agent.open_failures()
+        due = [item for item in failed if item in open_failures]
+        for item in failed:
+            if item not in open_failures:  # not reached now: due as soon as it is
+                agent.voice(item).shown = None
         agent.retry.update(dict.fromkeys(due))
         ledger.awake[agent.tier][agent.at] = None
         ledger.due = None
@@ -160,6 +169,22 @@ def _plain(ledger: Ledger, row: InboxRow, fields: dict[str, Any]) -> Receipt:
         if count
         else "nothing had failed"
     )
+    return _finish(ledger, row, fields, "applied", message)
+
+
+def _give_up(ledger: Ledger, row: InboxRow, fields: dict[str, Any]) -> Receipt:
+    """Stops waiting for failures that may recover: of the agent named, or of all. They are tried again only when
+    somebody asks, and count as given up until the agent has no failure left."""
+    if row.on:
+        fields["on"] = row.on
+    found = [
+        agent
+        for agent in ledger.agents
+        if row.on in ("", agent.spec.name) and any(f.transient for f in agent.failed.values())
+    ]
+    for agent in found:
+        ledger.given_up[agent.at] = row.reason
+    message = f"no longer waiting for {', '.join(a.spec.name for a in found)}" if found else "nothing had failed"
     return _finish(ledger, row, fields, "applied", message)
 
 

@@ -44,20 +44,40 @@ class Malformed(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Why a run came to nothing: one of FAILURE_CLASSES, in words, and whether trying again may help (D5.2)."""
+    """Why a run came to nothing: one of FAILURE_CLASSES, in words, and whether trying again may help (D5.2).
+
+    `tool` names the tool that failed it, "" where none did.
+    """
 
     cls: str
     message: str
     transient: bool = False
+    tool: str = ""
+
+
+class Call(NamedTuple):
+    """One call of a tool as the journal tells it: requests sent, how it ended ("" for well, else one of
+    FAILURE_CLASSES), and for language models the tokens read and written and their cost."""
+
+    tool: str
+    attempts: int
+    cls: str = ""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float = 0.0
 
 
 class Effect(NamedTuple):
-    """Everything one run returned. For an aggregation run: one proposal is a ruling, none an abstention."""
+    """Everything one run returned. For an aggregation run: one proposal is a ruling, none an abstention.
+
+    `calls` are the calls of tools that it made, for the record.
+    """
 
     agent: str
     item: str | None
     proposals: Sequence[Proposal | Malformed] = ()
     failure: Failure | None = None
+    calls: Sequence[Call] = ()
 
 
 class Seed(NamedTuple):
@@ -73,10 +93,11 @@ class Seed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class InboxRow:
-    """What a person asked of the job (D7.2).
+    """What a person, or the clock, asked of the job (D7.2).
 
-    `act`: decide, undo, approve, refuse, add_fact, withdraw_fact, cancel, retry. `none` is the choice that nothing
-    stands. `version` is the conflict's version the person saw; "" skips the comparison. `groups` are the person's.
+    `act`: decide, undo, approve, refuse, add_fact, withdraw_fact, cancel, retry; and of the clock (D2.1) retry_due and
+    give_up. `none` is the choice that nothing stands. `version` is the conflict's version the person saw; "" skips the
+    comparison. `groups` are the person's. `on` names the agent that is given up, "" for all that still may recover.
     """
 
     id: int
@@ -90,6 +111,9 @@ class InboxRow:
     version: str = ""
     reason: str = ""
     groups: tuple[str, ...] = field(default=())
+    on: str = ""
 
 
-INBOX_ACTS = ("decide", "undo", "approve", "refuse", "add_fact", "withdraw_fact", "cancel", "retry")
+PERSON_ACTS = ("decide", "undo", "approve", "refuse", "add_fact", "withdraw_fact", "cancel", "retry")
+CLOCK_ACTS = ("retry_due", "give_up")
+INBOX_ACTS = (*PERSON_ACTS, *CLOCK_ACTS)

@@ -123,6 +123,7 @@ class Ledger:
         self.shaken: dict[Premises | Block, None] = {}
         self.unanswered: dict[Slot, Shown] = {}
         self.refused_slots: dict[Slot, None] = {}
+        self.given_up: dict[int, str] = {}  # agents whose failures are not waited for any more, and why
 
     def slot(self, key: str, subject: str) -> Slot:
         """The slot, made when first spoken of. Raises KeyError for an undeclared key."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from runtime.engine.compiled import KeyPlan
 from runtime.engine.eligible import Run
 from runtime.engine.expr import ExpressionError
-from runtime.engine.inputs import Effect, Failure, Malformed, Proposal
+from runtime.engine.inputs import Call, Effect, Failure, Malformed, Proposal
 from runtime.engine.ledger import AgentState, Ledger
 from runtime.engine.state import FACT, Premises, Slot
 from runtime.engine.values import (
@@ -55,27 +56,29 @@ class Rejected(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """One run with its statements and rejections in the order proposed, or its failure."""
+    """One run with its statements and rejections in the order proposed, or its failure; and its calls of tools."""
 
     run: Run
     agent: AgentState
     said: list[Statement | Rejected]
     failure: Failure | None
+    calls: Sequence[Call]
 
 
 def prepare(ledger: Ledger, run: Run, effect: Effect) -> Prepared:
     """Checks every proposal of a run. Nothing is changed."""
     agent = ledger.agents[run.voice.at]
     if effect.failure is not None:
-        return Prepared(run, agent, [], effect.failure)
+        return Prepared(run, agent, [], effect.failure, effect.calls)
     proposals = effect.proposals
     if len(proposals) > MAX_PROPOSALS:
         message = f"returned {len(proposals):,} proposals; the limit of one run is {MAX_PROPOSALS:,}"
-        return Prepared(run, agent, [], Failure("bad_output", message))
+        return Prepared(run, agent, [], Failure("bad_output", message), effect.calls)
     checked: list[Statement | Rejected] = []
     for proposal in proposals:  # one run often says one thing: a comprehension would cost as much again
         checked.append(check_proposal(ledger, agent, run, proposal))
-    return _new(Prepared, (run, agent, checked if len(checked) < 2 else _refuse_twice_said(checked), None))
+    said = checked if len(checked) < 2 else _refuse_twice_said(checked)
+    return _new(Prepared, (run, agent, said, None, effect.calls))
 
 
 def check_proposal(

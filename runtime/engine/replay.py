@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from runtime.engine.closing import Stop
 from runtime.engine.core import Commit, Core
 from runtime.engine.eligible import Run
-from runtime.engine.inputs import Effect, Failure, InboxRow, Malformed, Proposal, Seed
+from runtime.engine.inputs import Call, Effect, Failure, InboxRow, Malformed, Proposal, Seed
 from runtime.engine.log import GENESIS, OUTCOMES, Entry, chain
 from runtime.engine.spec import PackSpec
 from runtime.engine.state import Candidate
@@ -136,6 +136,7 @@ def _inbox_row(body: Mapping[str, Any]) -> InboxRow:
         version=body.get("version", ""),
         reason=body.get("reason", ""),
         groups=tuple(body.get("groups", ())),
+        on=body.get("on", ""),
     )
 
 
@@ -158,6 +159,7 @@ class _Recorded:
         self.said: dict[tuple[str, str | None], list[dict[str, Any]]] = {}
         self.withdrawn: set[tuple[str, str | None, str, str]] = set()
         self.failed: dict[tuple[str, str | None], Failure] = {}
+        self.calls: dict[tuple[str, str | None], list[Call]] = {}
         self.abstained: set[tuple[str, str]] = set()
         self.rebased: dict[tuple[str, str | None, str, str], Any] = {}
         for body in bodies:
@@ -167,7 +169,11 @@ class _Recorded:
         kind, agent, item = body["kind"], body.get("agent", ""), body.get("item")
         if kind == "run":
             for row in body.get("failed", ()):
-                self.failed[agent, row.get("item")] = Failure(row["cls"], row["message"], row["transient"])
+                failure = Failure(row["cls"], row["message"], row["transient"], row.get("tool", ""))
+                self.failed[agent, row.get("item")] = failure
+            for row in body.get("calls", ()):
+                told = {name: value for name, value in row.items() if name != "item"}
+                self.calls.setdefault((agent, row.get("item")), []).append(Call(**told))
             self.abstained.update((agent, i) for i in body.get("abstained", ()))
             for row in body.get("rebased", ()):
                 self.rebased[agent, row["item"], row["key"], row["subject"]] = row["because"]
@@ -179,13 +185,14 @@ class _Recorded:
     def effect(self, run: Run) -> Effect:
         """The effect of one run: what changed is in the entries, what it repeated is what it said before."""
         name = (run.agent.name, run.item)
+        calls = self.calls.get(name, ())
         if name in self.failed:
-            return Effect(*name, failure=self.failed[name])
+            return Effect(*name, failure=self.failed[name], calls=calls)
         changed = [self._proposal(body) for body in self.said.get(name, ())]
         if run.agent.shape == "aggregate":
-            return Effect(*name, changed or self._repeated_ruling(run))
+            return Effect(*name, changed or self._repeated_ruling(run), None, calls)
         spoken = {(p.key, p.subject) for p in changed}
-        return Effect(*name, [*self._repeated(run, spoken), *changed])
+        return Effect(*name, [*self._repeated(run, spoken), *changed], None, calls)
 
     def _repeated(self, run: Run, spoken: set[tuple[str, str]]) -> Iterator[Proposal]:
         for slot, cand in run.voice.said.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from runtime.engine.inputs import Call, Failure
 from runtime.engine.ledger import AgentState, Ledger
 from runtime.engine.prepare import Prepared, Statement
 from runtime.engine.state import Premises
@@ -12,24 +13,20 @@ from runtime.engine.state import Premises
 def run_entry(ledger: Ledger, agent: AgentState, done: list[Prepared]) -> dict[str, Any]:
     """One entry for all of an agent's runs in a cycle: counts, failures, and what no merge entry will tell."""
     fields: dict[str, Any] = {"kind": "run", "agent": agent.spec.name, "ran": len(done)}
-    if len(done) == 1 and done[0].failure is None and not done[0].run.voice.said and agent.is_plain:
-        fields["said"] = len(done[0].said)
+    one = done[0]
+    if len(done) == 1 and one.failure is None and not one.run.voice.said and agent.is_plain and not one.calls:
+        fields["said"] = len(one.said)
         return fields
     said = 0
     failed: list[dict[str, Any]] = []
     abstained: list[str] = []
     rebased: list[dict[str, Any]] = []
+    calls: list[dict[str, Any]] = []
     for one in done:
         item = one.run.item
+        calls += [_called(item, call) for call in one.calls]
         if one.failure is not None:
-            failed.append(
-                {
-                    **({"item": item} if item is not None else {}),
-                    "cls": one.failure.cls,
-                    "message": "".join(c if c.isprintable() else " " for c in one.failure.message[:500]),
-                    "transient": one.failure.transient,
-                }
-            )
+            failed.append(_failed(item, one.failure))
             continue
         said += len(one.said)
         if agent.spec.shape == "aggregate" and not one.said:
@@ -45,10 +42,26 @@ def run_entry(ledger: Ledger, agent: AgentState, done: list[Prepared]) -> dict[s
             said  # what an appending agent leaves unsaid stays: no record could tell the number again
         )
     rebased.sort(key=lambda r: (r["item"] or "", r["key"], r["subject"]))
-    for name, value in (("failed", failed), ("abstained", abstained), ("rebased", rebased)):
+    for name, value in (("failed", failed), ("abstained", abstained), ("rebased", rebased), ("calls", calls)):
         if value:
             fields[name] = value
     return fields
+
+
+def _failed(item: str | None, failure: Failure) -> dict[str, Any]:
+    message = "".join(c if c.isprintable() else " " for c in failure.message[:500])
+    return {
+        **({"item": item} if item is not None else {}),
+        "cls": failure.cls,
+        "message": message,
+        "transient": failure.transient,
+        **({"tool": failure.tool} if failure.tool else {}),
+    }
+
+
+def _called(item: str | None, call: Call) -> dict[str, Any]:
+    told = {name: value for name, value in zip(Call._fields, call, strict=True) if value}
+    return {**({"item": item} if item is not None else {}), **told, "attempts": call.attempts}
 
 
 def _rebased(ledger: Ledger, agent: AgentState, one: Prepared, said: Statement) -> dict[str, Any] | None:

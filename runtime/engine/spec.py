@@ -56,6 +56,7 @@ class AgentSpec:
 
     `over` is the key an `each` or `grouped` agent goes through, and the key whose conflicts an `aggregate` agent rules
     on. `reads` are the *other* keys it is shown. `group_by` names the field of an item's value that names its group.
+    `wait` is how many seconds the agent's tier waits for it to recover, if it is optional; 0 does not wait (D4.3).
     """
 
     name: str
@@ -72,6 +73,7 @@ class AgentSpec:
     description: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
     timeout: float = 30.0
+    wait: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,11 @@ class TierSpec:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Where a run ends at the latest (D2.7). `seconds` is wall time while running, waiting not counted."""
+    """Where a run ends at the latest (D2.7). `seconds` is wall time while running, waiting not counted.
+
+    `calls` and `tokens` are of tools and over the job's whole life. `recovery_seconds` is how long a job that stopped
+    short because of tools is tried again by itself (D5.4).
+    """
 
     cycles: int = 100
     lifetime_cycles: int = 1_000
@@ -116,6 +122,7 @@ class Budget:
     seconds: float = 600.0
     calls: int = 1_000
     tokens: int = 1_000_000
+    recovery_seconds: float = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def judge_tiers(ledger: Ledger, upto: int, provisional: dict[Slot, None]) -> lis
 def _gaps(ledger: Ledger, tier: int, provisional: dict[Slot, None]) -> list[Gap]:
     gaps: list[Gap] = []
     for agent in ledger.agents:
-        if agent.tier == tier and (agent.spec.required or is_eligible(ledger, agent)):
+        if agent.tier == tier and (agent.spec.required or agent.spec.wait or is_eligible(ledger, agent)):
             gaps += _agent_gaps(ledger, agent)
     for name, plan in ledger.plan.keys.items():
         state = ledger.keys[name]
@@ -49,19 +49,43 @@ def _agent_gaps(ledger: Ledger, agent: AgentState) -> list[Gap]:
     if is_eligible(ledger, agent):
         return [_gap("eligible", f"`{name}` still has work to do", agent=name)]
     if not agent.spec.required:
-        return []
+        return _awaited(ledger, agent) if agent.spec.wait else []
     gaps: list[Gap] = []
+    given_up = ledger.given_up.get(agent.at, "")
     if agent.spec.shape == "whole" and (not agent.ever or agent.voice(None).silent):
         gaps.append(_gap("nothing_to_read", f"`{name}` is required and has nothing to read", agent=name))
     for item, failure in _first(agent.open_failures()):
         on = f" on {item}" if item is not None else ""
         text = f"`{name}` failed{on}: {failure.message} ({failure.cls})"
-        gaps.append(_gap("failed", text, agent=name, item=item, cls=failure.cls, transient=failure.transient))
+        gap = _gap("failed", text, agent=name, item=item, cls=failure.cls, transient=failure.transient)
+        if failure.tool:
+            gap["tool"] = failure.tool
+        if given_up and failure.transient:
+            gap.update(text=f"{text}; {given_up}", given_up=True)
+        gaps.append(gap)
     for item, refusals in _first(agent.open_refusals()):
         key, subject, why = refusals[0]
         text = f"what `{name}` proposed was refused: {why}"
         gaps.append(_gap("rejected", text, agent=name, item=item, key=key, subject=subject))
     return gaps
+
+
+def _awaited(ledger: Ledger, agent: AgentState) -> list[Gap]:
+    """An optional agent that the pack says to wait for (D4.3), while it may recover and nobody has given it up."""
+    if agent.at in ledger.given_up:
+        return []
+    transient = {item: f for item, f in agent.open_failures().items() if f.transient}
+    for item, failure in _first(transient)[:1]:
+        name, wait = agent.spec.name, agent.spec.wait
+        text = f"`{name}` is optional and waited for, up to {wait:g} s: {failure.message} ({failure.cls})"
+        gap = _gap("awaited", text, agent=name, item=item, cls=failure.cls, tool=failure.tool, wait=wait)
+        return [{**gap, "transient": True}]
+    return []
+
+
+def may_recover(gap: Gap) -> bool:
+    """Whether a gap may close by itself when a dependency recovers (D5.4)."""
+    return bool(gap.get("transient")) and not gap.get("given_up")
 
 
 def _first(named: dict[Any, Any]) -> list[tuple[Any, Any]]:

@@ -6,6 +6,7 @@ from runtime.models.governance import Conflict, Decision
 from runtime.models.job import STATUS_WORDS, Job, JobInput, JobStatus
 from runtime.models.journal import Cycle, Entry
 from runtime.models.pack import Agent, GovernanceRule, Pack
+from runtime.models.tool import Tool, ToolCall
 
 __all__ = [
     "STATUS_WORDS",
@@ -21,4 +22,6 @@ __all__ = [
     "JobInput",
     "JobStatus",
     "Pack",
+    "Tool",
+    "ToolCall",
 ]

@@ -54,14 +54,17 @@ class Conflict(models.Model):
 
 
 class Decision(models.Model):
-    """One row of a job's inbox: what a person asked of it, applied by its runtime in order of id (D7.2).
+    """One row of a job's inbox: what a person or the clock asked of it, applied by its runtime in order of id (D7.2).
 
     `receipt` makes a repeated POST the same row.
     """
 
     ACTS = [
         (a, a)
-        for a in ("decide", "undo", "approve", "refuse", "add_fact", "withdraw_fact", "cancel", "retry")
+        for a in (
+            *("decide", "undo", "approve", "refuse", "add_fact", "withdraw_fact", "cancel", "retry"),
+            *("retry_due", "give_up"),  # of the clock, not of people
+        )
     ]
     STATUSES = [(s, s) for s in ("pending", "applied", "refused", "stale")]
 

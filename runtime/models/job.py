@@ -79,6 +79,20 @@ class Job(models.Model):
     ran_seconds = models.FloatField(
         default=0.0, help_text="Wall time spent running since outside input came."
     )
+    retry_at = models.FloatField(
+        null=True, blank=True, help_text="When a recovering job is tried again, by the database's clock."
+    )
+    give_up_at = models.FloatField(
+        null=True, blank=True, help_text="When a recovering job next stops waiting for something."
+    )
+    recovering_since = models.FloatField(null=True, blank=True)
+    retries = models.PositiveIntegerField(default=0, help_text="Tries since it began to recover.")
+    waits_on = models.CharField(
+        max_length=500, blank=True, help_text="Names of the tools it waits for, each between spaces."
+    )
+    calls = models.PositiveIntegerField(default=0, help_text="Calls of tools.")
+    tokens = models.PositiveBigIntegerField(default=0)
+    cost = models.FloatField(default=0.0)
     engine_version = models.PositiveIntegerField(default=1)
     submit_key = models.CharField(max_length=100, unique=True, null=True, blank=True)
 
@@ -88,6 +102,9 @@ class Job(models.Model):
             models.Index(fields=["status", "-id"], name="job_by_status"),
             models.Index(fields=["pack", "-id"], name="job_by_pack"),
             models.Index(fields=["submitter", "-id"], name="job_by_submitter"),
+            models.Index(
+                fields=["retry_at"], name="job_recovering", condition=models.Q(status="recovering")
+            ),
         ]
 
     def __str__(self) -> str:

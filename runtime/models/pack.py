@@ -33,6 +33,8 @@ class Pack(models.Model):
 class Agent(models.Model):
     """One agent of a pack. `changed_fields` names what an admin set, which a sync leaves alone."""
 
+    ORIGINS = [("code", "code"), ("admin", "admin")]
+
     pack = models.ForeignKey(Pack, on_delete=models.CASCADE, related_name="agents")
     name = models.CharField(max_length=100)
     position = models.PositiveIntegerField(default=0)
@@ -43,6 +45,9 @@ class Agent(models.Model):
     required = models.BooleanField(default=False)
     append = models.BooleanField(default=False)
     timeout = models.FloatField(default=30.0, help_text="Seconds one run may take.")
+    wait = models.FloatField(
+        default=0.0, help_text="Seconds its tier waits for it to recover, if it is optional; 0 does not wait."
+    )
     reads = models.JSONField(default=list, blank=True)
     writes = models.JSONField(default=list, blank=True)
     over = models.CharField(max_length=100, blank=True)
@@ -50,6 +55,7 @@ class Agent(models.Model):
     title = models.CharField(max_length=200, blank=True)
     description = models.TextField(blank=True)
     config = models.JSONField(default=dict, blank=True)
+    origin = models.CharField(max_length=10, choices=ORIGINS, default="code")
     changed_fields = models.JSONField(default=list, blank=True)
 
     class Meta:

@@ -97,7 +97,7 @@ def row_of(core: Core, number: int, act: Act) -> InboxRow:
     slot = core.ledger.keys[key].slots.get(subject)
     version = (
         ""
-        if slot is None or act.act in ("undo", "add_fact", "withdraw_fact", "retry")
+        if slot is None or act.act in ("undo", "add_fact", "withdraw_fact", "retry", "retry_due", "give_up")
         else slot_version(slot)
     )
     value, none = act.value, act.act == "none"
@@ -107,9 +107,10 @@ def row_of(core: Core, number: int, act: Act) -> InboxRow:
     if act.stale and version:
         version = STALE
     name = "decide" if none else act.act
-    return InboxRow(
-        number, name, act.by, key, subject, None if none else value, none, act.confidence, version
-    )
+    agents = [agent.spec.name for agent in core.ledger.agents]
+    on = ["", *agents][act.pick % (1 + len(agents))] if name == "give_up" else ""
+    given = None if none else value
+    return InboxRow(number, name, act.by, key, subject, given, none, act.confidence, version, on=on)
 
 
 def _wanted(core: Core, act: Act) -> str:

@@ -44,6 +44,8 @@ class Naive:
         self.failed: set[Voice] = set()
         self.retries: set[Voice] = set()
         self.rejected: set[Voice] = set()
+        self.transient: set[str] = set()  # agents whose failures may be tried again
+        self.given_up: set[str] = set()
 
     # -- what stands (section 3) -------------------------------------------------------------------------------
 

@@ -76,9 +76,24 @@ class NaiveJob(NaiveCycle):
         return "refused" if self.said.get(slot, {}).pop(("@person", by), None) is None else "applied"
 
     def retry(self) -> str:
-        """Every failed voice is due again (D2.1)."""
+        """A person asks: every failed voice is due again (D2.1), and nobody is given up."""
         self.retries |= self.failed
+        self.given_up.clear()
         return "applied"
+
+    def retry_due(self) -> str:
+        """The clock asks: failed voices that may recover are due again (D5.2)."""
+        self.retries |= {v for v in self.failed if v[0] in self.transient}
+        return "applied"
+
+    def give_up(self, on: str) -> str:
+        """Failures that may recover are waited for no more."""
+        self.given_up |= {v[0] for v in self.failed if v[0] in self.transient and on in ("", v[0])}
+        return "applied"
+
+    def forget_given_up(self) -> None:
+        """Who has no failure left has recovered."""
+        self.given_up &= {name for name, _ in self.failed}
 
     # -- between phases ----------------------------------------------------------------------------------------
 
@@ -126,6 +141,9 @@ class NaiveJob(NaiveCycle):
                     found |= {
                         (what, v[0], str(v[1])) for v in voices if v[0] == agent.name and self.may_speak(v)
                     }
+            elif agent.wait and agent.name in self.transient - self.given_up:
+                if any(v[0] == agent.name and self.may_speak(v) for v in self.failed):
+                    found.add(("awaited", agent.name))
         words = {"contested": "conflict", "held": "hold", "refused": "refused"}
         for slot, stands in self.everything().items():
             if stands.status in words and self.key_tier(slot[0]) == tier:
@@ -149,8 +167,8 @@ class NaiveJob(NaiveCycle):
             tier += 1
         return tier
 
-    def settled_reason(self, transient: set[str]) -> str:
-        """Why the job stops at a fixed point (D4.5); `transient` names agents whose failures may be tried again."""
+    def settled_reason(self) -> str:
+        """Why the job stops at a fixed point (D4.5)."""
         if any(
             self.is_broken_for_good(rule)
             for rule in self.pack.rules
@@ -160,7 +178,8 @@ class NaiveJob(NaiveCycle):
         if self.reached() == len(self.pack.tiers):
             return "converged"
         gaps = [gap for tier in range(1, len(self.pack.tiers) + 1) for gap in self.gaps(tier)]
-        if any(gap[0] == "failed" and gap[1] in transient for gap in gaps):
+        hopeful = self.transient - self.given_up
+        if any(gap[0] in ("failed", "awaited") and gap[1] in hopeful for gap in gaps):
             return "recovering"
         return "waiting" if any(gap[0] in ("conflict", "hold") for gap in gaps) else "partial"
 

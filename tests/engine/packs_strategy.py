@@ -93,7 +93,7 @@ acts = st.builds(
         ["respond"] * 6
         + ["reverse"] * 4
         + ["decide", "none", "undo", "approve", "refuse", "add_fact", "add_fact"]
-        + ["withdraw_fact", "retry"]
+        + ["withdraw_fact", "retry", "retry_due", "give_up", "give_up"]
     ),
     pick=st.integers(0, 11),
     by=st.sampled_from(PEOPLE),
@@ -120,6 +120,7 @@ def agents(draw: Callable[..., Any], name: str, tiers: int) -> AgentSpec:
         group_by="g" if shape == "grouped" else "",
         tier=draw(st.integers(1, tiers)),
         required=draw(st.booleans()),
+        wait=draw(st.sampled_from([0.0, 0.0, 60.0])),
         append=shape != "aggregate" and draw(st.sampled_from([False, False, False, True])),
     )
 

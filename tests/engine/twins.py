@@ -24,6 +24,7 @@ class Twins:
         self.case = case
         self.core = Core(case.pack)
         self.model = naive_of(case.pack)
+        self.model.transient = {name for name, toy in case.toys.items() if toy.transient}
         self.acts = Acts(case.acts)
         self.states: dict[str, int] = {}
         self.commits: list[Commit] = []
@@ -71,6 +72,7 @@ class Twins:
         self.model.forget_idle_rulings()
         while not self.model.eligible() and self.model.drop_ungrounded():
             self.model.forget_idle_rulings()
+        self.model.forget_given_up()
         self.compare_outcomes(commit, merged)
         self.compare_state()
         self.compare_judgement(commit)
@@ -103,6 +105,10 @@ class Twins:
             return model.refuse(slot, row.by)
         if row.act == "add_fact":
             return model.add_fact(slot, row.value, row.confidence, row.by)
+        if row.act == "give_up":
+            return model.give_up(row.on)
+        if row.act == "retry_due":
+            return model.retry_due()
         return model.withdraw_fact(slot, row.by) if row.act == "withdraw_fact" else model.retry()
 
     # -- comparisons -------------------------------------------------------------------------------------------
@@ -182,8 +188,7 @@ class Twins:
         self.cycles = 1 if outside else self.cycles + 1
         reason = commit.stop.reason if commit.stop is not None else None
         if not self.model.eligible():
-            transient = {name for name, toy in self.case.toys.items() if toy.transient}
-            assert reason == self.model.settled_reason(transient), "reason"
+            assert reason == self.model.settled_reason(), "reason"
         elif reason != "oscillating":
             spent = self.cycles >= self.case.pack.budget.cycles
             assert reason == ("exhausted" if spent else None), "goes on"
@@ -194,7 +199,7 @@ def gap_of(gap: dict[str, Any]) -> Gap:
     what = gap["what"]
     if what in ("failed", "rejected"):
         return (what, gap["agent"], str(gap.get("item")))
-    if what in ("eligible", "nothing_to_read"):
+    if what in ("eligible", "nothing_to_read", "awaited"):
         return (what, gap["agent"])
     return (what, gap["rule"]) if what == "invariant" else (what, gap["key"], gap["subject"])
 
