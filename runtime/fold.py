@@ -5,6 +5,7 @@ Everything the database keeps beside the journal is a projection of it, and must
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 # What an entry about a question to people may say that leaves it open; anything else closes it.
@@ -12,13 +13,15 @@ _OPENING = {"conflict": ("opened", "changed"), "approval": ("asked",)}
 _QUESTION_KIND = {"conflict": "conflict", "approval": "hold"}
 
 Question = tuple[str, str, str]  # conflict or hold, key, subject
+CallPlace = tuple[int, str, str, int]  # cycle, agent, item or "", number within the run
 
 
 class Fold:
     """Takes a journal's entries in order; its attributes then say how the job stands.
 
     `slots` maps (key, subject) to fact, contested or held; `open` maps questions to the entry that stated them last;
-    `closed` maps them to how they ended last; `told` maps inbox rows to (result, message, cycle).
+    `closed` maps them to how they ended last; `told` maps inbox rows to (result, message, cycle); `calls` maps each
+    call of a tool to (tool, how it failed or "").
     """
 
     def __init__(self) -> None:
@@ -30,6 +33,7 @@ class Fold:
         self.answers: list[dict[str, Any]] = []
         self.told: dict[int, tuple[str, str, int]] = {}
         self.stop: dict[str, Any] | None = None
+        self.calls: dict[CallPlace, tuple[str, str]] = {}
 
     def add(self, cycle: int, seq: int, body: dict[str, Any]) -> None:
         """The next entry of the journal."""
@@ -42,8 +46,17 @@ class Fold:
             self._ask(kind, body)
         elif kind == "answer":
             self.answers.append({**body, "cycle": cycle, "seq": seq})
+        elif kind == "run":
+            self._count_calls(cycle, body)
         elif kind == "inbox":
             self.told[body["row"]] = (body["result"], body["message"], cycle)
+
+    def _count_calls(self, cycle: int, body: dict[str, Any]) -> None:
+        numbers: Counter[str] = Counter()
+        for call in body.get("calls", ()):
+            item = call.get("item", "")
+            numbers[item] += 1
+            self.calls[cycle, body["agent"], item, numbers[item]] = (call["tool"], call.get("cls", ""))
 
     def _show(self, slot: tuple[str, str], now: str) -> None:
         if now == "empty":

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from runtime.lease import due_jobs
 from runtime.queue import enqueue_job, read_queued_ids
+from runtime.recovery import give_up_due, wake_due
 
 
 def reconcile_once() -> int:
     """Enqueues jobs that are due, that nobody holds and that are not in the queue. Returns how many.
 
-    If Redis is out nothing is done; the next round finds the same jobs. A job that was enqueued twice is claimed once.
+    Recovering jobs whose time has come get a row in their inbox first. If Redis is out nothing is enqueued; the next
+    round finds the same jobs. A job that was enqueued twice is claimed once.
     """
+    give_up_due()
+    wake_due()
     queued = read_queued_ids()
     if queued is None:
         return 0

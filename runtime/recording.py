@@ -18,6 +18,7 @@ from runtime.engine.tiers import MAX_NAMED
 from runtime.lease import LEASE_SECONDS, Fenced, clock_sql
 from runtime.models import Answer, Conflict, Decision
 from runtime.models.job import ENDED
+from runtime.recovery import Parking, plan_parking
 
 ACTIVITY_LENGTH = 30
 MAX_REASON = 500
@@ -45,6 +46,11 @@ class Tenure:
     worker: str
     activity: list[int] = field(default_factory=list)
     ran_seconds: float = 0.0
+    calls: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+    retries: int = 0
+    asked_again: bool = False  # a person asked: recovering begins anew
     blocks: dict[str, int] = field(default_factory=dict)
 
 
@@ -55,9 +61,10 @@ def append_cycle(tenure: Tenure, core: Core, commit: Commit, started: dt.datetim
     """
     now = timezone.now()
     last = commit.first_seq + len(commit.entries) - 1
+    parking = _plan_parking(tenure, core, commit)
     tenure.activity = [*tenure.activity, commit.changes][-ACTIVITY_LENGTH:]
     with transaction.atomic():
-        has_mail = _update_job(tenure, core, commit, last, now)
+        has_mail = _update_job(tenure, core, commit, last, now, parking)
         with connection.cursor() as cursor:
             cursor.execute(
                 _INSERT_CYCLE,
@@ -98,7 +105,16 @@ def append_cycle(tenure: Tenure, core: Core, commit: Commit, started: dt.datetim
     return has_mail
 
 
-def _update_job(tenure: Tenure, core: Core, commit: Commit, last: int, now: dt.datetime) -> bool:
+def _plan_parking(tenure: Tenure, core: Core, commit: Commit) -> Parking | None:
+    """Asks Redis how the breakers are, so it comes before the transaction."""
+    if commit.stop is None or commit.stop.reason != "recovering":
+        return None
+    return plan_parking(core.pack, commit.stop, 0 if tenure.asked_again else tenure.retries)
+
+
+def _update_job(
+    tenure: Tenure, core: Core, commit: Commit, last: int, now: dt.datetime, parking: Parking | None
+) -> bool:
     stop = commit.stop
     values: dict[str, Any] = {
         "cycle": commit.number,
@@ -115,9 +131,15 @@ def _update_job(tenure: Tenure, core: Core, commit: Commit, last: int, now: dt.d
         "causes": orjson.dumps(stop.causes if stop else []).decode(),
         "reason": stop_sentence(core, commit)[:MAX_REASON] if stop else "",
     }
+    if tenure.calls:
+        values |= {"calls": tenure.calls, "tokens": tenure.tokens, "cost": tenure.cost}
     if stop is not None:
         values |= {"status": stop.reason, "settled_at": now}
     sets = ", ".join(f"{name} = %s" for name in values)
+    if stop is not None:
+        more, given = _recovering_sql(parking, tenure.asked_again)
+        sets += more
+        values |= given
     lease = "lease_until = NULL" if stop is not None else f"lease_until = {clock_sql()} + {LEASE_SECONDS}"
     with connection.cursor() as cursor:
         cursor.execute(
@@ -128,6 +150,25 @@ def _update_job(tenure: Tenure, core: Core, commit: Commit, last: int, now: dt.d
     if row is None:
         raise Fenced(f"job {tenure.job_id}: epoch {tenure.epoch} is superseded")
     return bool(row[0])
+
+
+def _recovering_sql(parking: Parking | None, anew: bool) -> tuple[str, dict[str, Any]]:
+    """How the row says when a recovering job goes on: a part of SET, and its values in order.
+
+    A retry that was planned stays planned when something else woke the job, unless a person asked for one.
+    """
+    if parking is None:
+        return (
+            ", retry_at = NULL, give_up_at = NULL, recovering_since = NULL, retries = 0, waits_on = ''",
+            {},
+        )
+    clock = clock_sql()
+    since = clock if anew else f"COALESCE(recovering_since, {clock})"
+    retry_at = f"{clock} + %s" if anew else f"COALESCE(retry_at, {clock} + %s)"
+    sets = f", retry_at = {retry_at}, give_up_at = {since} + %s, recovering_since = {since}, waits_on = %s"
+    if anew:
+        sets += ", retries = 0"
+    return sets, {"retry_in": parking.retry_in, "give_up": parking.give_up_after, "waits": parking.waits_on}
 
 
 def stop_sentence(core: Core, commit: Commit) -> str:

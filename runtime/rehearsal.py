@@ -6,20 +6,24 @@ What a worker does cycle by cycle, without the journal around it. The digest is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runtime.agents import functions_for, run_all
 from runtime.agents.functions import Function
 from runtime.engine import Commit, Core, Effect, InboxRow, PackSpec, Run, Seed, Stop
 
-RunAll = Callable[[Sequence[Run], Mapping[str, Function]], Sequence[Effect]]
+if TYPE_CHECKING:
+    from runtime.tools.session import ToolSession
+
+RunAll = Callable[..., Sequence[Effect]]  # (runs, functions), and session= where there are tools
 
 
 class Rehearsal:
     """One job in memory. `tell` gives it rows from outside and runs it until it stops; `commits` are its cycles.
 
     `functions` is the code of the agents by name, looked up in the packs installed if left out. `execute` runs the
-    agents of one cycle; effects may come back in any order. Raises PackError for a pack that cannot run.
+    agents of one cycle; effects may come back in any order. `session_for` gives, by number of cycle, what agents call
+    tools through; without it none can be called. Raises PackError for a pack that cannot run.
     """
 
     def __init__(
@@ -28,11 +32,13 @@ class Rehearsal:
         seeds: Iterable[Mapping[str, Any]] = (),
         functions: Mapping[str, Function] | None = None,
         execute: RunAll = run_all,
+        session_for: Callable[[int], ToolSession] | None = None,
     ) -> None:
         self.core = Core(spec)
         self.commits: list[Commit] = []
         self._functions = functions_for(spec) if functions is None else functions
         self._execute = execute
+        self._session_for = session_for
         self._seeds = number_seeds(seeds)
 
     def run(self) -> Stop:
@@ -45,10 +51,15 @@ class Rehearsal:
         while True:
             runs = self.core.begin(given)
             given = ()
-            commit = self.core.finish(self._execute(runs, self._functions))
+            commit = self.core.finish(self._run(runs))
             self.commits.append(commit)
             if commit.stop is not None:
                 return commit.stop
+
+    def _run(self, runs: Sequence[Run]) -> Sequence[Effect]:
+        if self._session_for is None or not runs:
+            return self._execute(runs, self._functions)
+        return self._execute(runs, self._functions, session=self._session_for(self.core.cycle))
 
 
 def number_seeds(seeds: Iterable[Mapping[str, Any]]) -> list[Seed]:

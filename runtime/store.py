@@ -6,6 +6,7 @@ what the slot shows.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,7 +18,7 @@ from django.db.models import Max
 
 from runtime.engine import Core, InboxRow, PackSpec, Seed
 from runtime.engine.replay import RecordedCycle, replay
-from runtime.models import Answer, Cycle, Decision, Entry, Job
+from runtime.models import Answer, Cycle, Decision, Entry, Job, ToolCall
 
 ENTRIES_AT_ONCE = 20_000
 
@@ -108,6 +109,7 @@ def pending_rows(job_id: int) -> list[InboxRow]:
             version=row.version,
             reason=row.reason,
             groups=tuple(row.payload.get("groups", ())),
+            on=row.payload.get("on", ""),
         )
         for row in rows
     ]
@@ -159,6 +161,24 @@ def standing_row(entry: Entry) -> StandingRow:
 def entries_after(job_id: int, seq: int, limit: int) -> list[Entry]:
     """Up to `limit` entries after `seq`, in order."""
     return list(Entry.objects.filter(job_id=job_id, seq__gt=seq).order_by("seq")[:limit])
+
+
+def run_calls(entry: Entry) -> list[dict[str, Any]]:
+    """The calls of tools that a run entry tells of, each with `attempts`: requests sent, from the record of calls."""
+    calls: list[dict[str, Any]] = entry.data.get("calls", []) if entry.kind == "run" else []
+    if not calls:
+        return []
+    rows = ToolCall.objects.filter(job_id=entry.job_id, cycle=entry.cycle, agent=entry.agent)
+    sent = {
+        (item, number, cls): attempts
+        for item, number, cls, attempts in rows.values_list("item", "number", "cls", "attempts")
+    }
+    numbers: Counter[str] = Counter()
+    for call in calls:
+        item = call.get("item", "")
+        numbers[item] += 1
+        call["attempts"] = sent.get((item, numbers[item], call.get("cls", "")), 0)
+    return calls
 
 
 def slot_history(job: Job, key: str, subject: str) -> list[Entry]:

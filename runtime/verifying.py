@@ -12,8 +12,8 @@ from runtime.engine import GENESIS, Core, PackError
 from runtime.engine.log import KINDS, OUTCOMES, chain
 from runtime.engine.replay import RecordedCycle, ReplayError, replay
 from runtime.engine.values import BoundsError, canonical, thousandths
-from runtime.fold import Fold
-from runtime.models import Answer, Conflict, Cycle, Decision, Entry, Job, JobStatus
+from runtime.fold import CallPlace, Fold
+from runtime.models import Answer, Conflict, Cycle, Decision, Entry, Job, JobStatus, ToolCall
 
 _COLUMNS = ("kind", "agent", "item", "key", "subject", "now")
 MOST_READINGS = 20
@@ -164,6 +164,7 @@ def _verify_as_read(job: Job) -> Fold:
     _compare_answers(job, fold)
     _compare_questions(job, fold)
     _compare_inbox(job, fold)
+    _compare_calls(job, fold)
     return fold
 
 
@@ -224,3 +225,26 @@ def _compare_inbox(job: Job, fold: Fold) -> None:
     for number, (result, message, cycle) in fold.told.items():
         if kept[number] != (result, message[:500], cycle):
             raise RecordBroken(f"row {number} of the inbox says {kept[number][0]}, the journal {result}")
+
+
+def _compare_calls(job: Job, fold: Fold) -> None:
+    """Each call that the journal tells of was recorded before it was merged, and ended as the record says (D5.5).
+
+    A call refused before it was one (no such tool, a spent budget) has no record.
+    """
+    rows: dict[CallPlace, list[ToolCall]] = {}
+    for row in ToolCall.objects.filter(job_id=job.pk, cycle__lte=job.cycle).exclude(status="started"):
+        rows.setdefault((row.cycle, row.agent, row.item, row.number), []).append(row)
+    sent = 0
+    for place, ended in fold.calls.items():
+        found = next((r for r in rows.get(place, ()) if (r.tool, r.cls) == ended), None)
+        if found is not None:
+            sent += found.attempts
+        elif ended[1] not in ("refused", "over_budget"):
+            cycle, agent, item, _ = place
+            on = f" on {item}" if item else ""
+            raise RecordBroken(
+                f"cycle {cycle}: `{agent}`{on} called {ended[0]}, and no record of calls has it"
+            )
+    if sent != job.calls:
+        raise RecordBroken(f"the summary says {job.calls} requests to tools; the record of calls has {sent}")

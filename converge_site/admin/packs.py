@@ -1,4 +1,4 @@
-"""Packs, their agents and their rules."""
+"""Packs and their rules."""
 
 from __future__ import annotations
 
@@ -12,18 +12,15 @@ from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
 )
 
-from converge_site.admin.base import ActingAdmin, ReasonedForm
+from converge_site.admin.base import NEXT_JOBS, ActingAdmin, ReasonedForm, shown_changes
 from converge_site.admin.fields import NamesField, ObjectField
 from converge_site.admin.site import site
 from runtime.actions.configure import (
-    AGENT_SETTINGS,
     BUDGET_CEILINGS,
     RULE_SETTINGS,
     add_rule,
-    change_agent,
     change_pack,
     change_rule,
-    check_agent_change,
     check_new_rule,
     check_pack_change,
     check_rule_change,
@@ -31,8 +28,8 @@ from runtime.actions.configure import (
 )
 from runtime.actions.rule_checks import params_of
 from runtime.engine.compiled import expression_names
-from runtime.engine.spec import RULE_KINDS
-from runtime.models import Agent, GovernanceRule, Pack
+from runtime.engine.spec import RULE_KINDS, Budget
+from runtime.models import GovernanceRule, Pack
 
 LIMITS = {
     "cycles": "Cycles until outside input",
@@ -41,8 +38,8 @@ LIMITS = {
     "seconds": "Seconds of running",
     "calls": "Tool calls",
     "tokens": "Tokens",
+    "recovery_seconds": "Seconds of recovering",
 }
-NEXT_JOBS = "Changes are for jobs submitted from now on. Running jobs froze the pack as it was."
 
 
 def _limit_field(name: str) -> forms.IntegerField:
@@ -62,6 +59,7 @@ class PackForm(ReasonedForm):
     seconds = _limit_field("seconds")
     calls = _limit_field("calls")
     tokens = _limit_field("tokens")
+    recovery_seconds = _limit_field("recovery_seconds")
 
     class Meta:
         model = Pack
@@ -70,7 +68,7 @@ class PackForm(ReasonedForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name in LIMITS:
-            self.fields[name].initial = int(self.instance.budget.get(name, 0)) or None
+            self.fields[name].initial = int(self.instance.budget.get(name, getattr(Budget(), name)))
 
     def check_with_action(self, cleaned: dict[str, Any]) -> None:
         """Ask `change_pack`."""
@@ -98,7 +96,14 @@ class PackAdmin(ActingAdmin):
         (None, {"fields": ("name", "enabled", "title", "description", "why"), "description": NEXT_JOBS}),
         (
             "Limits of a run",
-            {"fields": (("cycles", "lifetime_cycles"), ("facts", "seconds"), ("calls", "tokens"))},
+            {
+                "fields": (
+                    ("cycles", "lifetime_cycles"),
+                    ("facts", "seconds"),
+                    ("calls", "tokens"),
+                    "recovery_seconds",
+                )
+            },
         ),
         ("From code", {"fields": ("version", "shown_tiers", "shown_keys", "synced_at", "shown_changes")}),
     )
@@ -126,92 +131,10 @@ class PackAdmin(ActingAdmin):
         """Names of the keys."""
         return ", ".join(key["name"] for key in pack.keys)
 
-    @admin.display(description="Set here", empty_value="as in code")
-    def shown_changes(self, row: Any) -> str | None:
+    @admin.display(description="Set here")
+    def shown_changes(self, pack: Pack) -> str:
         """What an admin set."""
-        return ", ".join(row.changed_fields) or None
-
-
-class AgentForm(ReasonedForm):
-    """An agent's switch, place and limit."""
-
-    class Meta:
-        model = Agent
-        fields = AGENT_SETTINGS
-        help_texts = {
-            "enabled": "A job runs only enabled agents.",
-            "required": "Its failure, or what is refused of it, keeps its tier from being reached.",
-        }
-
-    def check_with_action(self, cleaned: dict[str, Any]) -> None:
-        """Ask `change_agent`."""
-        check_agent_change(self.by, Agent.objects.get(pk=self.instance.pk), self.changes())
-
-
-@admin.register(Agent, site=site)
-class AgentAdmin(ActingAdmin):
-    """Agents come from code; here they are switched, moved between tiers, required and limited."""
-
-    form = AgentForm
-    list_display = ("name", "pack", "shape", "tier", "required", "enabled", "timeout", "shown_changes")
-    list_filter = ("pack", "enabled", "required", "tier", "shape")
-    list_select_related = ("pack",)
-    search_fields = ("name", "title", "description")
-    readonly_fields = (
-        "pack",
-        "name",
-        "description",
-        "shape",
-        "kind",
-        "over",
-        "group_by",
-        "append",
-        "shown_reads",
-        "shown_writes",
-        "config",
-        "shown_changes",
-    )
-    fieldsets = (
-        (
-            None,
-            {
-                "fields": ("pack", "name", "description", "enabled", "tier", "required", "timeout", "why"),
-                "description": NEXT_JOBS,
-            },
-        ),
-        (
-            "From code",
-            {
-                "fields": (
-                    ("shape", "kind"),
-                    ("over", "group_by"),
-                    ("shown_reads", "shown_writes"),
-                    "append",
-                    "config",
-                    "shown_changes",
-                )
-            },
-        ),
-    )
-    shown_changes = PackAdmin.shown_changes
-
-    def act(self, request: HttpRequest, row: Any, form: Any, change: bool) -> Agent:
-        """`change_agent`."""
-        return change_agent(form.by, row.pk, form.changes(), form.cleaned_data["why"])
-
-    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
-        """Agents are written in code."""
-        return False
-
-    @admin.display(description="Reads", empty_value="nothing")
-    def shown_reads(self, agent: Agent) -> str | None:
-        """The keys it reads."""
-        return ", ".join(agent.reads) or None
-
-    @admin.display(description="Writes")
-    def shown_writes(self, agent: Agent) -> str:
-        """The keys it writes."""
-        return ", ".join(agent.writes)
+        return shown_changes(pack)
 
 
 def _params_help() -> str:
@@ -282,7 +205,6 @@ class RuleAdmin(ActingAdmin):
         ),
         (None, {"fields": ("enabled", "why")}),
     )
-    shown_changes = PackAdmin.shown_changes
 
     def act(self, request: HttpRequest, row: Any, form: Any, change: bool) -> GovernanceRule:
         """`change_rule`, or `add_rule`."""
@@ -309,3 +231,8 @@ class RuleAdmin(ActingAdmin):
     def shown_keys(self, rule: GovernanceRule) -> str:
         """The keys it is about."""
         return ", ".join(rule.keys)
+
+    @admin.display(description="Set here")
+    def shown_changes(self, rule: GovernanceRule) -> str:
+        """What an admin set."""
+        return shown_changes(rule)

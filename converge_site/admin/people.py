@@ -131,14 +131,6 @@ class GroupAdmin(ActingAdmin):
         """`delete_group`."""
         delete_group(request.user, obj.pk, "deleted in the admin")
 
-    def delete_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """A refusal is said on the page."""
-        return saying_refusals(
-            request, lambda: super(GroupAdmin, self).delete_view(request, object_id, extra_context)
-        )
-
     @admin.display(description="Members", empty_value="nobody")
     def shown_members(self, group: Group) -> str | None:
         """Who is in it."""

@@ -7,9 +7,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.urls import reverse
-from django.utils.html import format_html
 
-from converge_site.admin.base import ReadingAdmin
+from converge_site.admin.base import ReadingAdmin, link_to, shown_text
 from converge_site.admin.site import site
 from runtime.models import Answer, AuditRecord, Conflict, Cycle, Decision, Entry, Job
 
@@ -63,7 +62,7 @@ class JobAdmin(ReadingAdmin):
         "facts",
         "conflicts_open",
         "holds_open",
-        "digest",
+        "shown_digest",
         "created_at",
         "started_at",
         "settled_at",
@@ -71,12 +70,17 @@ class JobAdmin(ReadingAdmin):
         "worker",
         "shown_spec",
     )
-    readonly_fields = ("page", "shown_spec")
+    readonly_fields = ("page", "shown_digest", "shown_spec")
 
     @admin.display(description="Page")
     def page(self, job: Job) -> str:
         """A link to the job's own page."""
-        return format_html('<a href="{}">job {}</a>', reverse("job", args=[job.pk]), job.pk)
+        return link_to(reverse("job", args=[job.pk]), f"job {job.pk}")
+
+    @admin.display(description="Digest")
+    def shown_digest(self, job: Job) -> str:
+        """Of the journal, so that it breaks where the page ends."""
+        return shown_text(job.digest, "code")
 
     @admin.display(description="Frozen pack")
     def shown_spec(self, job: Job) -> str:
@@ -165,5 +169,4 @@ class AnswerAdmin(ReadingAdmin):
 
 def _pretty(value: Any) -> str:
     """JSON to read, escaped: what agents and people said is data."""
-    text = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
-    return format_html('<pre class="whitespace-pre-wrap break-words">{}</pre>', text)
+    return shown_text(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True))

@@ -13,9 +13,12 @@ from unfold.sites import UnfoldAdminSite
 from runtime.actions import may
 
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Configuration", ("Pack", "Agent", "GovernanceRule")),
+    ("Configuration", ("Pack", "Agent", "GovernanceRule", "Tool")),
     ("People", ("User", "Group")),
-    ("Records (read-only)", ("AuditRecord", "Job", "Cycle", "Entry", "Conflict", "Decision", "Answer")),
+    (
+        "Records (read-only)",
+        ("AuditRecord", "Job", "Cycle", "Entry", "Conflict", "Decision", "Answer", "ToolCall"),
+    ),
 )
 
 

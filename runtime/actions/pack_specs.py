@@ -1,16 +1,17 @@
-"""Packs between code, rows and specs: the one place where rows become a frozen spec (D6.4), and code
+"""Packs and tools between code, rows and specs: the one place where rows become a frozen spec (D6.4), and code
 becomes rows."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from runtime import models
 from runtime.engine.spec import AgentSpec, Budget, KeySpec, PackSpec, RuleSpec, TierSpec
 from runtime.engine.values import canonical
+from runtime.tools.spec import ToolSpec
 
 PACK_FIELDS = ("title", "description", "version", "keys", "tiers", "budget", "answer")
 AGENT_FIELDS = (
@@ -21,6 +22,7 @@ AGENT_FIELDS = (
     "required",
     "append",
     "timeout",
+    "wait",
     "reads",
     "writes",
     "over",
@@ -30,6 +32,7 @@ AGENT_FIELDS = (
     "config",
 )
 RULE_FIELDS = ("position", "kind", "keys", "priority", "params", "expression", "message", "enabled")
+TOOL_FIELDS = tuple(field.name for field in fields(ToolSpec) if field.name != "name")
 
 Fields = dict[str, Any]
 
@@ -59,16 +62,22 @@ def pack_spec_from_rows(pack: models.Pack, submitter: str = "") -> PackSpec:
 
 def agent_spec_from_row(agent: models.Agent) -> AgentSpec:
     """One agent as the engine sees it."""
-    fields: Fields = {field: getattr(agent, field) for field in AGENT_FIELDS if field != "position"}
+    columns: Fields = {name: getattr(agent, name) for name in AGENT_FIELDS if name != "position"}
     return AgentSpec(
-        **{**fields, "name": agent.name, "reads": tuple(agent.reads), "writes": tuple(agent.writes)}
+        **{**columns, "name": agent.name, "reads": tuple(agent.reads), "writes": tuple(agent.writes)}
     )
 
 
 def rule_spec_from_row(rule: models.GovernanceRule) -> RuleSpec:
     """One rule as the engine sees it."""
-    fields: Fields = {field: getattr(rule, field) for field in RULE_FIELDS if field != "position"}
-    return RuleSpec(**{**fields, "name": rule.name, "keys": tuple(rule.keys)})
+    columns: Fields = {name: getattr(rule, name) for name in RULE_FIELDS if name != "position"}
+    return RuleSpec(**{**columns, "name": rule.name, "keys": tuple(rule.keys)})
+
+
+def tool_spec_from_row(tool: models.Tool) -> ToolSpec:
+    """A tool as whoever calls it sees it, with the settings of now: tools are not frozen with a job."""
+    columns: Fields = {name: getattr(tool, name) for name in TOOL_FIELDS}
+    return ToolSpec(**{**columns, "name": tool.name, "allow": tuple(tool.allow)})
 
 
 def pack_fields(spec: PackSpec) -> Fields:
@@ -94,14 +103,19 @@ def rule_fields(spec: PackSpec) -> dict[str, Fields]:
     return {rule.name: _columns(asdict(rule), RULE_FIELDS, at) for at, rule in enumerate(spec.rules)}
 
 
+def tool_fields(spec: ToolSpec) -> Fields:
+    """The columns of a tool's row as the code says them, but for its name, title and description."""
+    return {name: _plain(getattr(spec, name)) for name in TOOL_FIELDS}
+
+
 def spec_digest(spec: PackSpec) -> str:
     """SHA-256 of the spec's canonical JSON, as hex: tells whether the code of a pack says what it said
     before."""
     return hashlib.sha256(canonical(spec.to_json(), 8 * 1024 * 1024)).hexdigest()
 
 
-def _columns(fields: Fields, names: Iterable[str], position: int) -> Fields:
-    return {name: _plain({**fields, "position": position}[name]) for name in names}
+def _columns(said: Fields, names: Iterable[str], position: int) -> Fields:
+    return {name: _plain({**said, "position": position}[name]) for name in names}
 
 
 def _plain(value: Any) -> Any:

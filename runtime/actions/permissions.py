@@ -21,6 +21,7 @@ ACTS: Final = {
     "add_fact": "operator",
     "cancel": "operator",
     "retry": "operator",
+    "operate_tool": "operator",
     "configure": "admin",
 }
 
@@ -87,6 +88,7 @@ def _said(act: str) -> str:
         "add_fact": "Adding a fact",
         "cancel": "Cancelling a job",
         "retry": "Trying again",
+        "operate_tool": "Tripping or resetting a tool",
         "configure": "Configuring",
     }[act]
 

@@ -36,7 +36,7 @@ class CelAgent:
 
     def __call__(self, item: Fact, view: View) -> Proposal | None:
         variables = {name: getattr(item, name) for name in VARIABLES}
-        lookups = _lookups(view)
+        lookups = lookups_in(view)
         if not self.when.holds(variables, lookups):
             return None
         evidence = None if self.evidence is None else self.evidence.evaluate(variables, lookups)
@@ -85,7 +85,9 @@ def _compile(text: str, where: str) -> Expression:
         ) from None
 
 
-def _lookups(view: View) -> dict[str, Callable[..., Any]]:
+def lookups_in(view: View) -> dict[str, Callable[..., Any]]:
+    """`fact` and `facts` for the expressions of an agent, over what it reads."""
+
     def fact(key: str, subject: str) -> Any:
         found = view.fact(key, subject)
         return None if found is None else found.value

@@ -7,7 +7,9 @@ import logging
 import re
 from typing import Any
 
+from runtime.agents.errors import DeclarationError
 from runtime.engine import Failure, Run
+from runtime.tools.failures import ToolFailed
 
 log = logging.getLogger(__name__)
 
@@ -16,9 +18,25 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # where an object happened to lie 
 
 
 def describe_error(run: Run, error: BaseException) -> Failure:
-    """The failure for an exception that an agent let out."""
+    """The failure for an exception that an agent let out; a tool's failure is told as the tool's."""
+    failed = _tool_failure(error)
+    if failed is not None:
+        return failed.as_failure()._replace(message=short(failed.message))
+    if isinstance(error, DeclarationError):  # what was configured cannot be, and says so in a sentence
+        return Failure("agent_error", short(str(error)), False)
     log.info("agent %s raised", run.agent.name, exc_info=error)
     return Failure("agent_error", short(f"{type(error).__name__}: {_text_of(error)}"), False)
+
+
+def _tool_failure(error: BaseException) -> ToolFailed | None:
+    """The tool's failure in what was raised. Of several in a group, always the same one, whichever came first."""
+    if isinstance(error, ToolFailed):
+        return error
+    if not isinstance(error, BaseExceptionGroup):
+        return None
+    inner = [_tool_failure(part) for part in error.exceptions]
+    found = [failed for failed in inner if failed is not None]
+    return min(found, key=lambda failed: (failed.tool, failed.cls, failed.message), default=None)
 
 
 def timed_out(seconds: float, called: bool = True) -> Failure:

@@ -21,10 +21,11 @@ TAKES: dict[Shape, tuple[str, ...]] = {
 @dataclass(frozen=True, slots=True)
 class Function:
     """An agent's code. It is called with what `TAKES` lists for its shape, and gives proposals in any
-    form that `calling.gather` knows."""
+    form that `calling.gather` knows. `tool` is the one tool it calls, "" if that is not known beforehand."""
 
     call: Callable[..., Any]
     is_async: bool = False
+    tool: str = ""
 
 
 def read_function(call: Callable[..., Any], shape: Shape, named: str) -> Function:

@@ -15,10 +15,9 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 import runtime.packs
-from runtime.agents.cel_agents import KIND as CEL
-from runtime.agents.cel_agents import cel_function
 from runtime.agents.errors import DeclarationError
 from runtime.agents.functions import Function
+from runtime.agents.kinds import CONFIGURED_KINDS, make_function
 from runtime.agents.pack import Pack
 from runtime.engine.spec import AgentSpec, PackSpec
 
@@ -65,12 +64,12 @@ def find_function(pack_name: str, agent_name: str) -> Function | None:
 
 
 def functions_for(spec: PackSpec) -> dict[str, Function]:
-    """The code behind the agents of a frozen pack, by name: CEL agents from the spec itself, others from the
-    registry.
+    """The code behind the agents of a frozen pack, by name: of configured kinds (CEL, http, llm, mcp) from the
+    spec itself, others from the registry.
 
     An agent whose code is gone is left out; running it gives a failure that says so.
     """
-    found = ((agent.name, _function_of(spec.name, agent)) for agent in spec.agents)
+    found = ((agent.name, _function_of(spec, agent)) for agent in spec.agents)
     return {name: function for name, function in found if function is not None}
 
 
@@ -117,8 +116,7 @@ def _installed(point: EntryPoint) -> Pack:
     return pack
 
 
-def _function_of(pack_name: str, agent: AgentSpec) -> Function | None:
-    if agent.kind != CEL:
-        return find_function(pack_name, agent.name)
-    parts = tuple(sorted((part, str(text)) for part, text in agent.config.items()))
-    return cel_function(agent.writes[0], parts, f"CEL agent {agent.name!r} of pack {pack_name!r}")
+def _function_of(spec: PackSpec, agent: AgentSpec) -> Function | None:
+    if agent.kind in CONFIGURED_KINDS:
+        return make_function(agent, spec)
+    return find_function(spec.name, agent.name)

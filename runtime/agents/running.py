@@ -8,23 +8,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from runtime.agents.calling import Outcome, call_agent, gather
 from runtime.agents.failing import describe_error, timed_out
 from runtime.agents.functions import Function
-from runtime.agents.together import run_together
+from runtime.agents.together import Call, run_together
 from runtime.agents.watch import Expired, Watch
 from runtime.engine import Effect, Failure, Run
+from runtime.engine.inputs import Call as ToolCall
+
+if TYPE_CHECKING:
+    from runtime.tools.session import ToolSession
 
 PATIENCE = 3  # voices of one agent that may time out in a cycle before its others are not called any more
 
 
 def run_all(
-    runs: Sequence[Run], functions: Mapping[str, Function], clock: Callable[[], float] = time.monotonic
+    runs: Sequence[Run],
+    functions: Mapping[str, Function],
+    clock: Callable[[], float] = time.monotonic,
+    session: ToolSession | None = None,
 ) -> list[Effect]:
     """Execute `runs` and return one effect for each, in the same order.
 
     `functions` maps agent names to their code (`functions_for`); `clock` gives seconds and never goes back.
+    `session` is what async agents call tools through in this cycle; without one, none can be called.
     Every call may take its agent's `timeout` seconds; a plain function is only interrupted in the main
     thread of a process. KeyboardInterrupt is the one exception that passes.
     """
@@ -35,10 +44,10 @@ def run_all(
         (waiting if function is not None and function.is_async else plain).append(at)
     effects: dict[int, Effect] = dict(_run_inline([(at, runs[at]) for at in plain], functions, clock))
     if waiting:
-        calls = [(runs[at], functions[runs[at].agent.name].call) for at in waiting]
-        outcomes = run_together(calls, clock)
-        for at, outcome in zip(waiting, outcomes, strict=True):
-            effects[at] = _effect(runs[at], outcome)
+        found = [(runs[at], functions[runs[at].agent.name]) for at in waiting]
+        calls = [Call(run, function.call, function.tool) for run, function in found]
+        for at, ended in zip(waiting, run_together(calls, clock, session), strict=True):
+            effects[at] = _effect(runs[at], ended.outcome, ended.calls)
     return [effects[at] for at in range(len(runs))]
 
 
@@ -82,7 +91,7 @@ def _call_inline(run: Run, function: Function, watch: Watch) -> Outcome:
         return describe_error(run, error)
 
 
-def _effect(run: Run, outcome: Outcome) -> Effect:
+def _effect(run: Run, outcome: Outcome, calls: Sequence[ToolCall] = ()) -> Effect:
     if isinstance(outcome, Failure):
-        return Effect(run.agent.name, run.item, (), outcome)
-    return Effect(run.agent.name, run.item, outcome, None)
+        return Effect(run.agent.name, run.item, (), outcome, calls)
+    return Effect(run.agent.name, run.item, outcome, None, calls)

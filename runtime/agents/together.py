@@ -1,48 +1,68 @@
-"""Async agents of one cycle, all at once, each under its own deadline."""
+"""Async agents of one cycle, all at once, each under its own deadline.
+
+Agents that are known to call one tool go through that tool's lanes: no more of them are under way than the tool takes
+calls at a time, and an agent's time begins when its turn comes. A thousand items so wait for each other and not on
+their deadlines.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from inspect import isasyncgen
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runtime.agents.calling import Outcome, call_agent, drain, gather
 from runtime.agents.failing import describe_error, timed_out
 from runtime.agents.watch import Expired, Watch
 from runtime.engine import Run
+from runtime.engine.inputs import Call as ToolCall
+
+if TYPE_CHECKING:
+    from runtime.tools.session import RunCalls, ToolSession
 
 log = logging.getLogger(__name__)
 
 GRACE = 0.5  # seconds an agent gets to clean up after it was cancelled, before it is left behind
 SLACK = 0.1  # seconds past its deadline after which an agent that blocks the loop is interrupted
 
-Call = tuple[Run, Callable[..., Any]]
+
+class Call(NamedTuple):
+    """A run to make: its agent's code, and the one tool it calls, "" if that is not known beforehand."""
+
+    run: Run
+    call: Callable[..., Any]
+    tool: str = ""
 
 
-def run_together(calls: Sequence[Call], clock: Callable[[], float]) -> list[Outcome]:
-    """Run all `calls` concurrently on an event loop of their own; outcomes come in the order of `calls`.
+class Ended(NamedTuple):
+    """How a run ended, and the calls of tools that it made."""
+
+    outcome: Outcome
+    calls: Sequence[ToolCall] = ()
+
+
+def run_together(
+    calls: Sequence[Call], clock: Callable[[], float], session: ToolSession | None = None
+) -> list[Ended]:
+    """Run all `calls` concurrently on an event loop of their own; the ends come in the order of `calls`.
 
     A call that neither ends nor lets itself be cancelled is left behind as timed out, and one that blocks
     the loop beyond its time is interrupted (in the main thread).
     """
-    timeouts = [run.agent.timeout for run, _ in calls]
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(_log_left_behind)
-    watch = LoopWatch(clock, timeouts, loop)
-    tasks = [loop.create_task(_guard(run, call, watch)) for run, call in calls]
+    watch = LoopWatch(clock, [call.run.agent.timeout for call in calls], loop)
+    together = _Together(calls, watch, session)
     try:
         with watch:
-            _drive(loop, asyncio.wait(tasks, timeout=max(timeouts) + GRACE))
-            outcomes = [
-                task.result() if task.done() else timed_out(run.agent.timeout)
-                for task, (run, _) in zip(tasks, calls, strict=True)
-            ]
+            _drive(loop, together.run())
+            ended = together.ended()
             _drive(loop, _clear(loop))
     finally:
         loop.close()
-    return outcomes
+    return ended
 
 
 class LoopWatch(Watch):
@@ -54,18 +74,90 @@ class LoopWatch(Watch):
         super().__init__(clock, timeouts)
         self.loop = loop
         self.due: dict[asyncio.Task[Any] | None, float] = {}
-        self.last = clock() + max(timeouts) + GRACE
+        self.last = 0.0
+
+    def expect(self, seconds: float) -> None:
+        """The present task may take `seconds` from now; one that it starts shares the last deadline there is."""
+        self.due[asyncio.current_task()] = due = self.clock() + seconds
+        self.last = max(self.last, due + GRACE)
 
     def left(self, now: float) -> float:
-        """Seconds the present step may still take; a task that an agent started shares the last deadline."""
+        """Seconds the present step may still take."""
         task = asyncio.current_task(self.loop)
         return self.step if task is None else self.due.get(task, self.last) + SLACK - now
 
 
-async def _guard(run: Run, call: Callable[..., Any], watch: LoopWatch) -> Outcome:
-    """Wait for one agent, for as long as it may take; whatever it raises is its failure."""
-    seconds = run.agent.timeout
-    watch.due[asyncio.current_task()] = watch.clock() + seconds
+class _Together:
+    """The runs of one cycle under way. Used on one loop."""
+
+    def __init__(self, calls: Sequence[Call], watch: LoopWatch, session: ToolSession | None) -> None:
+        self.calls = calls
+        self.watch = watch
+        self.session = session
+        self.outcomes: list[Outcome | None] = [None] * len(calls)
+        self.tools: list[RunCalls | None] = [None] * len(calls)
+
+    async def run(self) -> None:
+        """Come back when every run has ended or is left behind."""
+        loose = [at for at, call in enumerate(self.calls) if not call.tool]
+        tasks = [asyncio.ensure_future(self._guard(at)) for at in loose]
+        lanes = [asyncio.ensure_future(lane) for lane in self._lanes()]
+        if tasks:
+            longest = max(self.calls[at].run.agent.timeout for at in loose)
+            await asyncio.wait(tasks, timeout=longest + GRACE)
+        if lanes:
+            await asyncio.wait(lanes)
+
+    def ended(self) -> list[Ended]:
+        """What became of every run, in their order."""
+        return [
+            Ended(
+                timed_out(call.run.agent.timeout) if outcome is None else outcome,
+                () if tools is None else tools.notes,
+            )
+            for call, outcome, tools in zip(self.calls, self.outcomes, self.tools, strict=True)
+        ]
+
+    def _lanes(self) -> Iterator[Any]:
+        """One coroutine for each run that may be under way at a time; those of a tool share its runs, in order."""
+        queues: dict[str, list[int]] = {}
+        for at, call in enumerate(self.calls):
+            if call.tool:
+                queues.setdefault(call.tool, []).append(at)
+        for tool, queue in queues.items():
+            waiting = iter(queue)
+            for _ in range(min(self._width(tool), len(queue))):
+                yield self._lane(waiting)
+
+    def _width(self, tool: str) -> int:
+        spec = None if self.session is None else self.session.tools.get(tool)
+        return 1 if spec is None else max(1, spec.concurrency)
+
+    async def _lane(self, waiting: Iterator[int]) -> None:
+        for at in waiting:
+            task = asyncio.ensure_future(self._guard(at))
+            await asyncio.wait([task], timeout=self.calls[at].run.agent.timeout + GRACE)
+
+    async def _guard(self, at: int) -> None:
+        """Wait for one agent, for as long as it may take; whatever it raises is its failure."""
+        run, call, _ = self.calls[at]
+        seconds = run.agent.timeout
+        self.watch.expect(seconds)
+        if self.session is not None:
+            self.tools[at] = _open_tools(self.session, run)
+        outcome = await _call(run, call, seconds)
+        self.outcomes[at] = outcome
+
+
+def _open_tools(session: ToolSession, run: Run) -> RunCalls:
+    from runtime.tools.session import CURRENT
+
+    calls = session.for_run(run.agent.name, run.item, run.agent.timeout)
+    CURRENT.set(calls)
+    return calls
+
+
+async def _call(run: Run, call: Callable[..., Any], seconds: float) -> Outcome:
     deadline = asyncio.timeout(seconds)
     try:
         async with deadline:

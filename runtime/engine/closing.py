@@ -35,6 +35,13 @@ class Stop(NamedTuple):
     causes: Sequence[Mapping[str, Any]]
 
 
+def _lack(gap: Gap) -> Gap:
+    """What a gap says is missing, without how it came to be."""
+    if gap["what"] not in ("failed", "awaited"):
+        return gap
+    return {name: value for name, value in gap.items() if name not in ("text", "cls")}
+
+
 class Closing:
     """What was judged and published last, and the budget since the last outside input."""
 
@@ -170,7 +177,10 @@ class Closing:
         self.tier = reached
 
     def _publish(self, upto: int) -> None:
-        """Publishes an answer if tier, facts, gaps or marks differ from the last one's."""
+        """Publishes an answer if tier, facts, gaps or marks differ from the last one's.
+
+        That a tool which was out is still out, in another of the ways a tool can be out, is no news.
+        """
         ledger = self.ledger
         gaps = [g for tier in self._gaps[:upto] for g in tier]
         if upto < ledger.plan.top_tier:
@@ -178,7 +188,7 @@ class Closing:
                 {"what": "tier", "text": f"tier {upto + 1} is still being worked on", "tier": upto + 1}
             )
         marked = marks(ledger, self.provisional)
-        form = orjson.dumps([self.tier, gaps, marked], option=orjson.OPT_SORT_KEYS)
+        form = orjson.dumps([self.tier, [_lack(g) for g in gaps], marked], option=orjson.OPT_SORT_KEYS)
         if form == self._published and not ledger.unanswered:
             return
         self._published = form
@@ -209,6 +219,9 @@ class Closing:
             return Stop("invalid", broken + [g for g in gaps if g not in broken])
         if self.tier == ledger.plan.top_tier:
             return Stop("converged", [])
+        spent = [g for g in gaps if g.get("cls") == "over_budget"]
+        if spent:
+            return Stop("exhausted", spent + [g for g in gaps if g not in spent])
         if any(may_recover(g) for g in gaps):
             return Stop("recovering", gaps)
         if any(g["what"] in ("conflict", "hold") for g in gaps):

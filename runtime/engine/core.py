@@ -35,7 +35,7 @@ from runtime.engine.state import FACT, Shown, Slot, Voice
 from runtime.engine.view import Fact
 
 # Raised whenever the same record would merge to another journal; old jobs keep the number they were begun with.
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 
 
 class Commit(NamedTuple):

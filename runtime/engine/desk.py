@@ -184,7 +184,9 @@ def _give_up(ledger: Ledger, row: InboxRow, fields: dict[str, Any]) -> Receipt:
     ]
     for agent in found:
         ledger.given_up[agent.at] = row.reason
-    message = f"no longer waiting for {', '.join(a.spec.name for a in found)}" if found else "nothing had failed"
+    message = (
+        f"no longer waiting for {', '.join(a.spec.name for a in found)}" if found else "nothing had failed"
+    )
     return _finish(ledger, row, fields, "applied", message)
 
 

@@ -56,8 +56,8 @@ class Failure(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One call of a tool as the journal tells it: requests sent, how it ended ("" for well, else one of
-    FAILURE_CLASSES), and for language models the tokens read and written and their cost."""
+    """One call of a tool: requests sent (which the journal leaves to the record of calls), how it ended ("" for well,
+    else one of FAILURE_CLASSES), and for language models the tokens read and written and their cost."""
 
     tool: str
     attempts: int

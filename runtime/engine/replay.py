@@ -173,7 +173,7 @@ class _Recorded:
                 self.failed[agent, row.get("item")] = failure
             for row in body.get("calls", ()):
                 told = {name: value for name, value in row.items() if name != "item"}
-                self.calls.setdefault((agent, row.get("item")), []).append(Call(**told))
+                self.calls.setdefault((agent, row.get("item")), []).append(Call(attempts=0, **told))
             self.abstained.update((agent, i) for i in body.get("abstained", ()))
             for row in body.get("rebased", ()):
                 self.rebased[agent, row["item"], row["key"], row["subject"]] = row["because"]

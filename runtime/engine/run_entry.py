@@ -60,8 +60,10 @@ def _failed(item: str | None, failure: Failure) -> dict[str, Any]:
 
 
 def _called(item: str | None, call: Call) -> dict[str, Any]:
-    told = {name: value for name, value in zip(Call._fields, call, strict=True) if value}
-    return {**({"item": item} if item is not None else {}), **told, "attempts": call.attempts}
+    """Without the number of requests: one that a runtime sent before it died is in the record of calls, and the journal
+    is that of a run nobody disturbed (D7.4)."""
+    told = {n: v for n, v in zip(Call._fields, call, strict=True) if v and n != "attempts"}
+    return {**({"item": item} if item is not None else {}), **told}
 
 
 def _rebased(ledger: Ledger, agent: AgentState, one: Prepared, said: Statement) -> dict[str, Any] | None:

@@ -18,7 +18,8 @@ ASK_QUEUE_SECONDS = 1.0
 # How long nobody may listen before it is said: longer than a worker that is being started again takes.
 PATIENCE_SECONDS = 10.0
 
-_RUNNING = (JobStatus.QUEUED, JobStatus.RUNNING)
+# One that recovers goes on by itself, so whoever waits for it is not done.
+_RUNNING = (JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.RECOVERING)
 
 Say = Callable[[str], object]
 

@@ -6,148 +6,229 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('runtime', '0002_roles'),
+        ("runtime", "0002_roles"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Tool',
+            name="Tool",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.SlugField(unique=True)),
-                ('title', models.CharField(blank=True, max_length=200)),
-                ('description', models.TextField(blank=True)),
-                ('kind', models.CharField(choices=[('http', 'http'), ('llm', 'llm'), ('mcp', 'mcp')], default='http', max_length=10)),
-                ('url', models.CharField(blank=True, max_length=500)),
-                ('model', models.CharField(blank=True, max_length=200)),
-                ('timeout', models.FloatField(default=10.0)),
-                ('attempts', models.PositiveSmallIntegerField(default=3)),
-                ('backoff', models.FloatField(default=0.5)),
-                ('backoff_max', models.FloatField(default=10.0)),
-                ('jitter', models.FloatField(default=0.25)),
-                ('failure_threshold', models.PositiveSmallIntegerField(default=5)),
-                ('window', models.FloatField(default=60.0)),
-                ('open_seconds', models.FloatField(default=15.0)),
-                ('open_max', models.FloatField(default=300.0)),
-                ('probes', models.PositiveSmallIntegerField(default=1)),
-                ('concurrency', models.PositiveSmallIntegerField(default=4)),
-                ('allow', models.JSONField(blank=True, default=list)),
-                ('secret_env', models.CharField(blank=True, max_length=100)),
-                ('secret_header', models.CharField(blank=True, default='Authorization', max_length=100)),
-                ('secret_prefix', models.CharField(blank=True, default='Bearer ', max_length=50)),
-                ('max_bytes', models.PositiveIntegerField(default=1000000)),
-                ('price_in', models.FloatField(default=0.0)),
-                ('price_out', models.FloatField(default=0.0)),
-                ('enabled', models.BooleanField(default=True)),
-                ('origin', models.CharField(choices=[('code', 'code'), ('admin', 'admin')], default='admin', max_length=10)),
-                ('changed_fields', models.JSONField(blank=True, default=list)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.SlugField(unique=True)),
+                ("title", models.CharField(blank=True, max_length=200)),
+                ("description", models.TextField(blank=True)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("http", "http"), ("llm", "llm"), ("mcp", "mcp")],
+                        default="http",
+                        max_length=10,
+                    ),
+                ),
+                ("url", models.CharField(blank=True, max_length=500)),
+                ("model", models.CharField(blank=True, max_length=200)),
+                ("timeout", models.FloatField(default=10.0)),
+                ("attempts", models.PositiveSmallIntegerField(default=3)),
+                ("backoff", models.FloatField(default=0.5)),
+                ("backoff_max", models.FloatField(default=10.0)),
+                ("jitter", models.FloatField(default=0.25)),
+                ("failure_threshold", models.PositiveSmallIntegerField(default=5)),
+                ("window", models.FloatField(default=60.0)),
+                ("open_seconds", models.FloatField(default=15.0)),
+                ("open_max", models.FloatField(default=300.0)),
+                ("probes", models.PositiveSmallIntegerField(default=1)),
+                ("concurrency", models.PositiveSmallIntegerField(default=4)),
+                ("allow", models.JSONField(blank=True, default=list)),
+                ("secret_env", models.CharField(blank=True, max_length=100)),
+                ("secret_header", models.CharField(blank=True, default="Authorization", max_length=100)),
+                ("secret_prefix", models.CharField(blank=True, default="Bearer ", max_length=50)),
+                ("max_bytes", models.PositiveIntegerField(default=1000000)),
+                ("price_in", models.FloatField(default=0.0)),
+                ("price_out", models.FloatField(default=0.0)),
+                ("enabled", models.BooleanField(default=True)),
+                (
+                    "origin",
+                    models.CharField(
+                        choices=[("code", "code"), ("admin", "admin")], default="admin", max_length=10
+                    ),
+                ),
+                ("changed_fields", models.JSONField(blank=True, default=list)),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='ToolCall',
+            name="ToolCall",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('cycle', models.PositiveIntegerField()),
-                ('agent', models.CharField(max_length=100)),
-                ('item', models.TextField(blank=True)),
-                ('number', models.PositiveSmallIntegerField()),
-                ('digest', models.CharField(max_length=64)),
-                ('tool', models.CharField(max_length=50)),
-                ('status', models.CharField(choices=[('started', 'started'), ('done', 'done'), ('failed', 'failed')], default='started', max_length=10)),
-                ('attempts', models.PositiveSmallIntegerField(default=0, help_text='Requests that were sent.')),
-                ('cls', models.CharField(blank=True, choices=[('timeout', 'timeout'), ('unreachable', 'unreachable'), ('rate_limited', 'rate_limited'), ('server_error', 'server_error'), ('refused', 'refused'), ('bad_output', 'bad_output'), ('circuit_open', 'circuit_open'), ('agent_error', 'agent_error'), ('over_budget', 'over_budget')], max_length=20)),
-                ('message', models.CharField(blank=True, max_length=500)),
-                ('transient', models.BooleanField(default=False)),
-                ('http_status', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('tokens_in', models.PositiveIntegerField(default=0)),
-                ('tokens_out', models.PositiveIntegerField(default=0)),
-                ('cost', models.FloatField(default=0.0)),
-                ('result', models.TextField(blank=True)),
-                ('worker', models.CharField(blank=True, max_length=200)),
-                ('started_at', models.DateTimeField()),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('duration_ms', models.FloatField(default=0.0, help_text='Of the last attempt.')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("cycle", models.PositiveIntegerField()),
+                ("agent", models.CharField(max_length=100)),
+                ("item", models.TextField(blank=True)),
+                ("number", models.PositiveSmallIntegerField()),
+                ("digest", models.CharField(max_length=64)),
+                ("tool", models.CharField(max_length=50)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("started", "started"), ("done", "done"), ("failed", "failed")],
+                        default="started",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "attempts",
+                    models.PositiveSmallIntegerField(default=0, help_text="Requests that were sent."),
+                ),
+                (
+                    "cls",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("timeout", "timeout"),
+                            ("unreachable", "unreachable"),
+                            ("rate_limited", "rate_limited"),
+                            ("server_error", "server_error"),
+                            ("refused", "refused"),
+                            ("bad_output", "bad_output"),
+                            ("circuit_open", "circuit_open"),
+                            ("agent_error", "agent_error"),
+                            ("over_budget", "over_budget"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("message", models.CharField(blank=True, max_length=500)),
+                ("transient", models.BooleanField(default=False)),
+                ("http_status", models.PositiveSmallIntegerField(blank=True, null=True)),
+                ("tokens_in", models.PositiveIntegerField(default=0)),
+                ("tokens_out", models.PositiveIntegerField(default=0)),
+                ("cost", models.FloatField(default=0.0)),
+                ("result", models.TextField(blank=True)),
+                ("worker", models.CharField(blank=True, max_length=200)),
+                ("started_at", models.DateTimeField()),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("duration_ms", models.FloatField(default=0.0, help_text="Of the last attempt.")),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.AddField(
-            model_name='agent',
-            name='origin',
-            field=models.CharField(choices=[('code', 'code'), ('admin', 'admin')], default='code', max_length=10),
+            model_name="agent",
+            name="origin",
+            field=models.CharField(
+                choices=[("code", "code"), ("admin", "admin")], default="code", max_length=10
+            ),
         ),
         migrations.AddField(
-            model_name='agent',
-            name='wait',
-            field=models.FloatField(default=0.0, help_text='Seconds its tier waits for it to recover, if it is optional; 0 does not wait.'),
+            model_name="agent",
+            name="wait",
+            field=models.FloatField(
+                default=0.0,
+                help_text="Seconds its tier waits for it to recover, if it is optional; 0 does not wait.",
+            ),
         ),
         migrations.AddField(
-            model_name='job',
-            name='calls',
-            field=models.PositiveIntegerField(default=0, help_text='Calls of tools.'),
+            model_name="job",
+            name="calls",
+            field=models.PositiveIntegerField(default=0, help_text="Calls of tools."),
         ),
         migrations.AddField(
-            model_name='job',
-            name='cost',
+            model_name="job",
+            name="cost",
             field=models.FloatField(default=0.0),
         ),
         migrations.AddField(
-            model_name='job',
-            name='give_up_at',
-            field=models.FloatField(blank=True, help_text='When a recovering job next stops waiting for something.', null=True),
+            model_name="job",
+            name="give_up_at",
+            field=models.FloatField(
+                blank=True, help_text="When a recovering job next stops waiting for something.", null=True
+            ),
         ),
         migrations.AddField(
-            model_name='job',
-            name='recovering_since',
+            model_name="job",
+            name="recovering_since",
             field=models.FloatField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='job',
-            name='retries',
-            field=models.PositiveIntegerField(default=0, help_text='Tries since it began to recover.'),
+            model_name="job",
+            name="retries",
+            field=models.PositiveIntegerField(default=0, help_text="Tries since it began to recover."),
         ),
         migrations.AddField(
-            model_name='job',
-            name='retry_at',
-            field=models.FloatField(blank=True, help_text="When a recovering job is tried again, by the database's clock.", null=True),
+            model_name="job",
+            name="retry_at",
+            field=models.FloatField(
+                blank=True,
+                help_text="When a recovering job is tried again, by the database's clock.",
+                null=True,
+            ),
         ),
         migrations.AddField(
-            model_name='job',
-            name='tokens',
+            model_name="job",
+            name="tokens",
             field=models.PositiveBigIntegerField(default=0),
         ),
         migrations.AddField(
-            model_name='job',
-            name='waits_on',
-            field=models.CharField(blank=True, help_text='Names of the tools it waits for, each between spaces.', max_length=500),
+            model_name="job",
+            name="waits_on",
+            field=models.CharField(
+                blank=True, help_text="Names of the tools it waits for, each between spaces.", max_length=500
+            ),
         ),
         migrations.AlterField(
-            model_name='decision',
-            name='act',
-            field=models.CharField(choices=[('decide', 'decide'), ('undo', 'undo'), ('approve', 'approve'), ('refuse', 'refuse'), ('add_fact', 'add_fact'), ('withdraw_fact', 'withdraw_fact'), ('cancel', 'cancel'), ('retry', 'retry'), ('retry_due', 'retry_due'), ('give_up', 'give_up')], max_length=20),
+            model_name="decision",
+            name="act",
+            field=models.CharField(
+                choices=[
+                    ("decide", "decide"),
+                    ("undo", "undo"),
+                    ("approve", "approve"),
+                    ("refuse", "refuse"),
+                    ("add_fact", "add_fact"),
+                    ("withdraw_fact", "withdraw_fact"),
+                    ("cancel", "cancel"),
+                    ("retry", "retry"),
+                    ("retry_due", "retry_due"),
+                    ("give_up", "give_up"),
+                ],
+                max_length=20,
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('status', 'recovering')), fields=['retry_at'], name='job_recovering'),
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(("status", "recovering")), fields=["retry_at"], name="job_recovering"
+            ),
         ),
         migrations.AddField(
-            model_name='toolcall',
-            name='job',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tool_calls', to='runtime.job'),
+            model_name="toolcall",
+            name="job",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="tool_calls", to="runtime.job"
+            ),
         ),
         migrations.AddIndex(
-            model_name='toolcall',
-            index=models.Index(fields=['tool', '-started_at'], name='call_by_tool'),
+            model_name="toolcall",
+            index=models.Index(fields=["tool", "-started_at"], name="call_by_tool"),
         ),
         migrations.AddConstraint(
-            model_name='toolcall',
-            constraint=models.UniqueConstraint(fields=('job', 'cycle', 'agent', 'item', 'number', 'digest'), name='call_once_a_run'),
+            model_name="toolcall",
+            constraint=models.UniqueConstraint(
+                fields=("job", "cycle", "agent", "item", "number", "digest"), name="call_once_a_run"
+            ),
         ),
     ]

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth.models import Group, User
 
+from runtime.actions.agents import add_agent
 from runtime.actions.sync_packs import sync_packs
-from runtime.models import Agent, GovernanceRule, Pack
+from runtime.actions.tools import add_tool
+from runtime.models import Agent, GovernanceRule, Pack, Tool
+
+LOOKUP: dict[str, Any] = {
+    "name": "lookup",
+    "kind": "http",
+    "shape": "each",
+    "over": "channel",
+    "reads": ["economics"],
+    "writes": ["outlook"],
+    "tier": 2,
+    "config": {"tool": "finder", "path": "/agents/lookup"},
+}
 
 
 def person(name: str, role: str) -> User:
@@ -29,3 +44,13 @@ def agent(name: str) -> Agent:
 def rule(name: str) -> GovernanceRule:
     """A rule of the growth pack."""
     return GovernanceRule.objects.get(pack__name="growth", name=name)
+
+
+def search(ada: User, **settings: Any) -> Tool:
+    """An http tool that an admin made."""
+    return add_tool(ada, {"name": "finder", "url": "https://api.example.org/v1", **settings})
+
+
+def lookup(ada: User, growth: Pack, **settings: Any) -> Agent:
+    """An http agent that an admin made, which calls that tool."""
+    return add_agent(ada, growth.pk, {**LOOKUP, **settings})

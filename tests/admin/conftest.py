@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.test import Client
 
-from runtime.models import Pack
+from runtime.models import Pack, Tool
 from tests.admin import cast
 
 
@@ -33,3 +34,16 @@ def otto(db: Any) -> User:
 def growth(db: Any) -> Pack:
     """The growth pack in rows."""
     return cast.growth()
+
+
+@pytest.fixture
+def browser(ada: User, client: Client) -> Client:
+    """Ada, signed in."""
+    client.force_login(ada)
+    return client
+
+
+@pytest.fixture
+def search(ada: User) -> Tool:
+    """A tool that Ada made."""
+    return cast.search(ada)

@@ -6,50 +6,14 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
 from converge_site.admin.site import site
 from runtime.actions import submit_job
-from runtime.models import AuditRecord, GovernanceRule, Job, Pack
+from runtime.models import Agent, AuditRecord, GovernanceRule, Job, Pack, Tool
 from tests.admin.cast import agent, person, rule
-
-
-@pytest.fixture
-def browser(ada: User, client: Client) -> Client:
-    """Ada, signed in."""
-    client.force_login(ada)
-    return client
-
-
-def page(name: str, *args: Any) -> str:
-    return reverse(f"admin:{name}", args=args)
-
-
-def errors(response: HttpResponse) -> dict[str, list[str]]:
-    form = response.context["adminform"].form  # type: ignore[attr-defined]
-    return dict(form.errors)
-
-
-def fields(response: HttpResponse, **changes: Any) -> dict[str, Any]:
-    """What a browser would send back from a form, with `changes`."""
-    form = response.context["adminform"].form  # type: ignore[attr-defined]
-    sent = {}
-    for bound in form:
-        value = bound.value()
-        if value is None or value is False:
-            continue
-        sent[bound.html_name] = "on" if value is True else value
-    return {**sent, "why": "a test", **{name: value for name, value in changes.items() if value is not None}}
-
-
-def save(browser: Client, address: str, **changes: Any) -> HttpResponse:
-    """Open a form, change some of it, and send it."""
-    data = fields(browser.get(address), **changes)
-    for name in [name for name, value in changes.items() if value is None]:
-        data.pop(name, None)
-    return browser.post(address, data)  # type: ignore[return-value]
+from tests.admin.pages import errors, page, save
 
 
 def test_every_page_opens_for_an_admin(browser: Client, ada: User, growth: Pack) -> None:
@@ -62,7 +26,7 @@ def test_every_page_opens_for_an_admin(browser: Client, ada: User, growth: Pack)
         for row in model._default_manager.all()[:2]:
             assert browser.get(page(f"{name}_change", row.pk)).status_code == 200, name
         adds = browser.get(page(f"{name}_add")).status_code
-        assert adds == (200 if model in (GovernanceRule, User, Group) else 403), name
+        assert adds == (200 if model in (Agent, GovernanceRule, Tool, User, Group) else 403), name
 
 
 def company() -> dict[str, Any]:

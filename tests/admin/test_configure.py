@@ -9,7 +9,8 @@ import pytest
 from django.contrib.auth.models import User
 
 from runtime.actions import Refused
-from runtime.actions.configure import add_rule, change_agent, change_pack, change_rule, delete_rule
+from runtime.actions.agents import change_agent
+from runtime.actions.configure import add_rule, change_pack, change_rule, delete_rule
 from runtime.actions.pack_specs import pack_spec_from_rows
 from runtime.actions.submitting import submit_job
 from runtime.actions.sync_packs import sync_packs

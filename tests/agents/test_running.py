@@ -100,7 +100,7 @@ def test_an_exception_is_the_failure_of_its_run_alone(error: BaseException) -> N
 
     broken, fine = run_all([run_of("breaks"), run_of("works")], functions(breaks, works))
     assert broken.failure is not None
-    assert broken.failure == ("agent_error", f"{type(error).__name__}: {str(error) or 'no message'}", False)
+    assert broken.failure == Failure("agent_error", f"{type(error).__name__}: {str(error) or 'no message'}")
     assert fine.failure is None
     assert len(fine.proposals) == 1
 
@@ -212,7 +212,7 @@ def test_an_agent_that_never_returns_times_out(swallows: bool) -> None:
                     raise
 
     failure = failure_of(spins, timeout=0.05)
-    assert failure == ("timeout", "It took longer than 0.05 s.", True)
+    assert failure == Failure("timeout", "It took longer than 0.05 s.", True)
 
 
 def test_a_generator_that_never_ends_times_out() -> None:
@@ -368,10 +368,10 @@ def test_async_failures_are_told_like_plain_ones() -> None:
     async def babbles(view: Any) -> Any:
         return "dog"
 
-    assert failure_of(raises) == ("agent_error", "ValueError: no such pet", False)
+    assert failure_of(raises) == Failure("agent_error", "ValueError: no such pet")
     assert failure_of(exits).message == "SystemExit: 3"
     assert failure_of(cancels).cls == "agent_error"
-    assert failure_of(times_out_itself) == ("agent_error", "TimeoutError: my own", False)
+    assert failure_of(times_out_itself) == Failure("agent_error", "TimeoutError: my own")
     assert failure_of(babbles).cls == "bad_output"
 
 
@@ -379,7 +379,7 @@ def test_an_async_agent_that_waits_for_ever_times_out() -> None:
     async def waits(view: Any) -> None:
         await asyncio.Event().wait()
 
-    assert failure_of(waits, timeout=0.02) == ("timeout", "It took longer than 0.02 s.", True)
+    assert failure_of(waits, timeout=0.02) == Failure("timeout", "It took longer than 0.02 s.", True)
 
 
 def test_an_async_agent_that_swallows_its_cancellation_is_left_behind(

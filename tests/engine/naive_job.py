@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from runtime.engine.spec import RuleSpec
+from runtime.engine.spec import AgentSpec, RuleSpec
 from tests.engine.naive_cycle import NaiveCycle, Saying
 from tests.engine.naive_sides import Decided, Said, Slot, Voice, text, thousandths
 
@@ -141,9 +141,8 @@ class NaiveJob(NaiveCycle):
                     found |= {
                         (what, v[0], str(v[1])) for v in voices if v[0] == agent.name and self.may_speak(v)
                     }
-            elif agent.wait and agent.name in self.transient - self.given_up:
-                if any(v[0] == agent.name and self.may_speak(v) for v in self.failed):
-                    found.add(("awaited", agent.name))
+            elif self.is_awaited(agent):
+                found.add(("awaited", agent.name))
         words = {"contested": "conflict", "held": "hold", "refused": "refused"}
         for slot, stands in self.everything().items():
             if stands.status in words and self.key_tier(slot[0]) == tier:
@@ -159,6 +158,11 @@ class NaiveJob(NaiveCycle):
         """Whether anybody waits for the voice: an aggregation agent only where its rule is reached."""
         agent = self.agent(voice[0])
         return agent.shape != "aggregate" or self.asked(agent.name, (agent.over, voice[1]))
+
+    def is_awaited(self, agent: AgentSpec) -> bool:
+        """Whether an optional agent that the pack says to wait for failed, may recover and is not given up (D4.3)."""
+        hopeful = agent.wait and agent.name in self.transient - self.given_up
+        return bool(hopeful) and any(v[0] == agent.name and self.may_speak(v) for v in self.failed)
 
     def reached(self) -> int:
         """The highest tier that is reached: it and all below have no gap."""

@@ -60,6 +60,17 @@ def test_a_person_who_asks_again_takes_the_giving_up_back() -> None:
     assert it.run(it.row("retry")).reason == "recovering"
 
 
+def test_a_tool_that_is_out_in_another_way_makes_no_new_answer() -> None:
+    it = failing(required=True)
+    answers = len(it.all("answer"))
+    it.says["a"] = lambda run: Failure("circuit_open", "search is left alone", True, "search")
+    it.run(it.row("retry_due", by="@clock"))
+    assert len(it.all("answer")) == answers
+    it.says["a"] = lambda run: Failure("refused", "search refused", False, "search")
+    it.run(it.row("retry_due", by="@clock"))
+    assert len(it.all("answer")) == answers + 1, "but that it will not pass any more is news"
+
+
 def test_an_agent_that_succeeded_since_is_not_given_up_any_more() -> None:
     it = failing(required=True)
     it.run(it.row("give_up", by="@clock", reason="given up"))
@@ -115,5 +126,6 @@ def test_calls_of_tools_are_in_the_journal_and_replay_to_the_same_digest() -> No
         runs = it.core.begin()
         commits.append(it.core.finish([Effect("a", run.item) for run in runs]))
     told = [e for c in commits for e in c.entries if e.kind == "run"]
-    assert b'"attempts":3' in told[0].body
+    assert b'"cls":"timeout"' in told[0].body
+    assert b"attempts" not in told[0].body, "how often it was asked is no part of what came of it"
     assert replay(spec, recorded(commits)).digest == it.core.digest

@@ -42,11 +42,13 @@ class Up:
     home: Path
     port: int
     workers: int = 2
+    more: tuple[str, ...] = ()
     lines: "queue.Queue[str]" = field(default_factory=queue.Queue)
     said: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         command = [sys.executable, MANAGE, "up", "--port", str(self.port), "--workers", str(self.workers)]
+        command += self.more
         self.process = subprocess.Popen(
             command, env=environment(self.home), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -86,6 +88,15 @@ class Up:
         return status, left
 
 
+def breaks_search(up: Up) -> bool:
+    """Whether `flaky_tools search=down` finds the simulator of that `up`."""
+    command = [sys.executable, MANAGE, "flaky_tools", "search=down"]
+    told = subprocess.run(
+        command, env=environment(up.home), capture_output=True, text=True, timeout=60, check=False
+    )
+    return "search: down" in told.stdout
+
+
 def run_up(home: Path, port: int) -> "subprocess.CompletedProcess[str]":
     """An `up` that is expected to end by itself."""
     command = [sys.executable, MANAGE, "up", "--port", str(port)]
@@ -109,6 +120,10 @@ def test_up_serves_repairs_refuses_a_second_and_stops_clean(up: Up) -> None:
     assert up.health() == (200, {"status": "ok"})
     link = up.line_with("/sign-in/").strip()
     assert link.startswith(f"http://127.0.0.1:{up.port}/sign-in/")
+
+    # The simulated tools stand beside it, and a command finds them through the home.
+    assert eventually(lambda: breaks_search(up))
+    up.line_with(f"Simulated tools, to break and to heal: http://127.0.0.1:{up.port + 1}/")
 
     # A killed worker is reported in one line and started again.
     up.line_with("Ctrl-C stops all")
@@ -139,13 +154,31 @@ def test_up_serves_repairs_refuses_a_second_and_stops_clean(up: Up) -> None:
 def test_killed_up_leaves_no_child(up: Up) -> None:
     status, left = up.end(signal.SIGKILL)
     assert (status, left) == (-signal.SIGKILL, [])
-    # The kernel dropped its lock with it.
-    again = Up(up.home, up.port, workers=1)
+    # The kernel dropped its lock with it. The simulated tools are no condition for anything else.
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", up.port + 1))
+        taken.listen()
+        again = Up(up.home, up.port, workers=1)
+        try:
+            again.line_with("Converge is running")
+            again.line_with(f"The simulated tools are left out: port {up.port + 1} is in use.")
+            assert again.children("flaky_tools") == []
+            assert again.end(signal.SIGTERM) == (0, [])
+        finally:
+            again.process.kill()
+
+
+def test_up_without_the_simulated_tools(tmp_path: Path) -> None:
+    running = Up(tmp_path / "home", free_port(), workers=1, more=("--no-flaky-tools",))
     try:
-        again.line_with("Converge is running")
-        assert again.end(signal.SIGTERM) == (0, [])
+        running.line_with("Ctrl-C stops all")
+        assert not [line for line in running.said if "imulated tools" in line]
+        assert running.children("flaky_tools") == []
+        assert "flaky tools" not in (running.home / "up.lock").read_text()
     finally:
-        again.process.kill()
+        running.process.kill()
+        running.process.wait(10)
 
 
 def test_busy_port_is_said_before_anything_starts(tmp_path: Path) -> None:
@@ -168,6 +201,9 @@ def test_busy_port_is_said_before_anything_starts(tmp_path: Path) -> None:
         ("CONVERGE_REDIS_URL", "localhost:6379", "must begin with redis://"),
         ("CONVERGE_ORIGINS", "converge.example.org", "each must be scheme://host"),
         ("CONVERGE_DEBUG", "yes", "CONVERGE_DEBUG must be 0 or 1"),
+        ("CONVERGE_FLAKY_TOOLS_URL", "127.0.0.1:8001", "'127.0.0.1:8001' is no http://host:port"),
+        ("CONVERGE_FLAKY_TOOLS_URL", "http://localhost:8001/x", "is no http://host:port"),
+        ("CONVERGE_FLAKY_TOOLS_URL", "http://localhost:80x", "CONVERGE_FLAKY_TOOLS_URL"),
     ],
 )
 def test_unusable_setting_is_named(tmp_path: Path, name: str, value: str, said: str) -> None:

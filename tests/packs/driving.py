@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from runtime.agents import Pack, functions_for, run_all
-from runtime.engine import Commit, Core, InboxRow, PackSpec, Seed, Stop
+from runtime.engine import Commit, Core, Effect, InboxRow, PackSpec, Run, Seed, Stop
+from runtime.tools.gate import MemoryGate
+from runtime.tools.record import MemoryRecorder
+from runtime.tools.session import ToolSession
 
 OTTO = ("operator",)
+QUICK: dict[str, Any] = {
+    "timeout": 5.0,
+    "attempts": 1,
+    "backoff": 0.01,
+    "backoff_max": 0.01,
+    "concurrency": 16,
+}
 
 
 class Played:
-    """One job of a pack; `tell` gives it rows from outside and runs it until it stops."""
+    """One job of a pack; `tell` gives it rows from outside and runs it until it stops.
 
-    def __init__(self, pack: Pack, seeds: Iterable[dict[str, Any]], spec: PackSpec | None = None) -> None:
+    Its tools are those of the pack at their addresses, with no second attempts; `tools` are further settings of all.
+    """
+
+    def __init__(
+        self, pack: Pack, seeds: Iterable[dict[str, Any]], spec: PackSpec | None = None, **tools: Any
+    ) -> None:
+        self.tools = {name: replace(tool.spec, **{**QUICK, **tools}) for name, tool in pack.tools.items()}
+        self.recorder = MemoryRecorder()
         self.spec = spec or pack.spec()
         self.core = Core(self.spec)
         self.functions = functions_for(self.spec)
@@ -35,10 +53,21 @@ class Played:
         while True:
             runs = self.core.begin(given)
             given = []
-            commit = self.core.finish(run_all(runs, self.functions))
+            commit = self.core.finish(self._execute(runs))
             self.commits.append(commit)
             if commit.stop is not None:
                 return commit.stop
+
+    def _execute(self, runs: Sequence[Run]) -> list[Effect]:
+        session = ToolSession(
+            "played", self.core.cycle, self.tools, MemoryGate(), self.recorder, 10_000, 1_000_000
+        )
+        return run_all(runs, self.functions, session=session)
+
+    def retry(self) -> Stop:
+        """What the clock says once a tool may be well again."""
+        self.told += 1
+        return self.tell(InboxRow(self.told, "retry_due", ""))
 
     def act(self, act: str, key: str, subject: str, **more: Any) -> Stop:
         """An act of the operator Otto."""

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from runtime.agents import find_pack
 from runtime.engine import InboxRow, PackSpec
 from runtime.rehearsal import Rehearsal
+from runtime.tools.gate import MemoryGate
+from runtime.tools.record import MemoryRecorder
+from runtime.tools.session import ToolSession
 from tests.runtime.packs import CHOIR_SEEDS, choir
 
 
@@ -16,6 +22,19 @@ def growth_spec() -> tuple[PackSpec, list[dict[str, Any]]]:
     pack = find_pack("growth")
     assert pack is not None
     return pack.spec(), pack.sample_seeds()
+
+
+def growth_tools() -> Callable[[int], ToolSession]:
+    """The tools of `growth` at the simulator of this test run; nothing is kept of what they answer."""
+    pack = find_pack("growth")
+    assert pack is not None
+    here = os.environ["CONVERGE_FLAKY_TOOLS_URL"]
+    tools = {
+        name: replace(tool.spec, allow=("127.0.0.1",), url=tool.spec.url.replace("{flaky_tools}", here))
+        for name, tool in pack.tools.items()
+    }
+    gate, recorder = MemoryGate(), MemoryRecorder()
+    return lambda cycle: ToolSession("growth", cycle, tools, gate, recorder, 10_000, 1_000_000)
 
 
 def claims_spec() -> tuple[PackSpec, list[dict[str, Any]]]:
@@ -27,8 +46,7 @@ def claims_spec() -> tuple[PackSpec, list[dict[str, Any]]]:
 
 def run_growth() -> str:
     """Runs `growth` until nobody is asked any more: every conflict decided for its first side, the plan approved."""
-    spec, seeds = growth_spec()
-    job = Rehearsal(spec, seeds)
+    job = Rehearsal(*growth_spec(), session_for=growth_tools())
     stop = job.run()
     row = 0
     while stop.reason == "waiting":

@@ -115,3 +115,45 @@ PANEL_SEEDS = [
     {"key": "case", "subject": "clear", "value": {}},
     {"key": "case", "subject": "doubtful", "value": {"doubtful": True}},
 ]
+
+
+# `asker`: counts by itself, then asks a tool about each question, and another one that it can do without.
+asker = Pack("asker", tiers=["Counted", "Asked"], answer=["length", "opinion", "gloss"])
+for _tool in ("oracle", "glossary"):
+    asker.tool(_tool, url="http://127.0.0.1:9/search", attempts=1, allow=["127.0.0.1"], timeout=5.0)
+asker.key("question", schema={"type": "string"}, seed=True)
+asker.key("length", schema={"type": "integer"})
+asker.key("opinion", schema={"type": "string", "enum": ["yes", "no"]})
+asker.key("gloss", schema={"type": "string"})
+asker.discount("less is known", incomplete=0.5)
+
+
+@asker.each("question", writes=["length"], required=True)
+def measure(question: Fact, view: View) -> Proposal:
+    """Counts letters."""
+    return propose("length", question.subject, len(question.value))
+
+
+asker.http("ask", tool="oracle", over="question", writes=["opinion"], tier=2, required=True)
+asker.http("explain", tool="glossary", over="question", writes=["gloss"], tier=2)
+
+ASKER_SEEDS = [{"key": "question", "subject": name, "value": f"is it {name}?"} for name in ("big", "old")]
+
+
+# `linger`: asks a tool, and in the same cycle waits at the gate: between a call and its merge.
+linger = Pack("linger", tiers=["Asked"], answer=["opinion", "waited"])
+linger.tool("oracle", url="http://127.0.0.1:9/search", attempts=1, allow=["127.0.0.1"], timeout=5.0)
+linger.key("question", schema={"type": "string"}, seed=True)
+linger.key("opinion", schema={"type": "string", "enum": ["yes", "no"]})
+linger.key("waited", schema={"type": "boolean"})
+linger.http("ask", tool="oracle", over="question", writes=["opinion"], required=True)
+
+
+@linger.agent(reads=["question"], writes=["waited"], required=True, timeout=600)
+async def wait_at_gate(view: View) -> Proposal:
+    """Goes on when a test opens the gate."""
+    gate = os.environ.get(GATE)
+    if gate:
+        Path(gate).with_name("waiting").touch()
+        await asyncio.to_thread(eventually, Path(gate).exists, 60)
+    return propose("waited", "all", True)

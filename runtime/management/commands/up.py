@@ -17,6 +17,7 @@ from django.db import OperationalError, connections
 from redis import Redis
 
 from runtime import embedded_redis
+from runtime.flaky_address import address_beside, listening_place
 from runtime.home_lock import HomeInUse, hold_home
 from runtime.supervise import ChildSpec, Supervisor
 
@@ -44,24 +45,34 @@ class Command(BaseCommand):
             "--port", type=_read_port, default=settings.CONVERGE_PORT, help="default: CONVERGE_PORT, or 8000"
         )
         parser.add_argument("--workers", type=_read_workers, default=2, help="runtime processes (default 2)")
+        parser.add_argument(
+            "--no-flaky-tools",
+            action="store_false",
+            dest="flaky_tools",
+            help="leave out the simulated tools that the samples of `growth` call",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         port: int = options["port"]
         home: Path = settings.CONVERGE_HOME
+        tools = flaky_tools_url(port)
+        about = f"process {os.getpid()}, http://{HOST}:{port}/"
         try:
-            with hold_home(home, f"process {os.getpid()}, http://{HOST}:{port}/"):
-                self._run(home, port, options["workers"])
+            with hold_home(home, f"{about}, flaky tools {tools}" if options["flaky_tools"] else about):
+                self._run(home, port, options["workers"], tools if options["flaky_tools"] else "")
         except HomeInUse as error:
             raise CommandError(
                 f"Converge already runs on {home} ({error.holder}). Stop it first, or set CONVERGE_HOME to another "
                 "directory to run a second one beside it."
             ) from error
 
-    def _run(self, home: Path, port: int, workers: int) -> None:
+    def _run(self, home: Path, port: int, workers: int, tools: str) -> None:
+        """`tools` is where to serve the simulated tools, "" for nowhere."""
         require_free_port(port)
         # Children read it from here: cookies' names and the addresses in links follow the port.
         os.environ["CONVERGE_PORT"] = str(port)
         os.environ["CONVERGE_HOME"] = str(home)
+        os.environ["CONVERGE_FLAKY_TOOLS_URL"] = flaky_tools_url(port)
         logs = home / "logs"
         logs.mkdir(mode=0o700, exist_ok=True)
         self._prepare_database()
@@ -73,9 +84,15 @@ class Command(BaseCommand):
             for number in range(1, workers + 1):
                 supervisor.add(ChildSpec(f"worker-{number}", (*manage, "worker"), stop_rank=1))
             supervisor.add(ChildSpec("scheduler", (*manage, "reconcile"), stop_rank=0))
+            trouble = self._start_flaky_tools(supervisor, manage, tools) if tools else ""
             if not self._wait_until_ready(supervisor, port, logs):
                 return
             self._greet(port, workers, redis_name, logs)
+            if trouble:
+                self._report(f"The simulated tools are left out: {trouble}")
+            elif tools:
+                self._report(f"Simulated tools, to break and to heal: {tools}/")
+            self._report("Ctrl-C stops all.")
             supervisor.run_until_signal()
             self._report("Stopping.")
         self._report("Stopped.")
@@ -106,6 +123,17 @@ class Command(BaseCommand):
             )
         return f"embedded {describe_redis(settings.CONVERGE_REDIS_URL)}"
 
+    def _start_flaky_tools(self, supervisor: Supervisor, manage: tuple[str, ...], url: str) -> str:
+        """Returns "" or why they are not served: everything else runs without them."""
+        place = listening_place(url)
+        if place is None:
+            return f"CONVERGE_FLAKY_TOOLS_URL is {url}, which is not on this machine."
+        if not is_free(*place):
+            return f"port {place[1]} is in use. CONVERGE_FLAKY_TOOLS_URL chooses another."
+        # Stopped after the workers, whose last cycle may still call them.
+        supervisor.add(ChildSpec("flaky-tools", (*manage, "flaky_tools"), stop_rank=2))
+        return ""
+
     def _wait_until_ready(self, supervisor: Supervisor, port: int, logs: Path) -> bool:
         """Returns False if it was stopped before it was ready."""
         while not supervisor.is_stopping:
@@ -133,7 +161,6 @@ class Command(BaseCommand):
             self._report(f"To set a password: {manage_command()} changepassword admin")
         self._report("")
         self._report(f"{workers} worker{'s' if workers > 1 else ''}, scheduler, {redis_name}. Logs: {logs}")
-        self._report("Ctrl-C stops all.")
 
     def _report(self, line: str) -> None:
         self.stdout.write(line)
@@ -157,6 +184,23 @@ def web_command(port: int) -> tuple[str, ...]:
         *("--websocket_timeout", "-1"),
         "converge_site.asgi:application",
     )
+
+
+def flaky_tools_url(port: int) -> str:
+    """Where the simulated tools are for an `up` that serves on `port`."""
+    return os.environ.get("CONVERGE_FLAKY_TOOLS_URL") or address_beside(port)
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether somebody could listen there now."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError:
+            return False
+        return True
 
 
 def require_free_port(port: int) -> None:

@@ -8,21 +8,27 @@ from typing import Any
 from runtime.agents import Budget, Pack
 
 OUTLOOKS = ("promising", "steady", "saturated", "fading")
-STANCES = ("scale", "grow", "keep", "trim", "stop")
+STANCES = ("scale", "grow", "keep", "trim", "stop")  # from most to least money
+INTERESTS = ("rising", "flat", "falling")
+SUMMARY_LENGTH = 600  # characters
 
 pack = Pack(
     "growth",
     title="Marketing growth",
     description="Which marketing channels to back, and how to split the budget between them.",
-    version="1",
+    version="2",
     tiers=[
         ("Signals", "What the numbers say about each channel."),
         ("Outlook", "Whether each channel is promising, steady, saturated or fading."),
-        ("Plan", "The strategy, the budget split and a plan that somebody signed."),
+        (
+            "Plan",
+            "Checked against the web: the strategy, the budget split, and a plan, signed if it is large.",
+        ),
     ],
     budget=Budget(cycles=100),
-    answer=["economics", "outlook", "stance", "strategy", "plan.split", "plan"],
+    answer=["economics", "outlook", "evidence.web", "stance", "strategy", "plan.split", "plan", "summary"],
     samples=Path(__file__).parent / "samples",
+    sample="tidewater",
 )
 
 
@@ -190,6 +196,19 @@ pack.key(
     schema={"type": "string", "enum": list(OUTLOOKS)},
 )
 pack.key(
+    "evidence.web",
+    title="Web evidence",
+    description="What the web says about the interest in a channel.",
+    subject_label="Channel",
+    schema=_object(
+        {
+            "interest": {"enum": list(INTERESTS), "title": "Interest"},
+            "change": {"type": "number", "title": "Change within a year, percent"},
+            "finding": _TEXT,
+        }
+    ),
+)
+pack.key(
     "stance",
     title="Stance",
     description="What to do with a channel.",
@@ -200,7 +219,16 @@ pack.key(
     "strategy",
     title="Strategy",
     subject_label="Company",
-    schema=_object({"headline": _TEXT, "back": _NAMES, "keep": _NAMES, "cut": _NAMES}),
+    schema=_object(
+        {
+            "headline": _TEXT,
+            "back": _NAMES,
+            "keep": _NAMES,
+            "cut": _NAMES,
+            "falling": _NAMES | {"title": "Interest falls"},
+            "unchecked": _NAMES | {"title": "Not looked up on the web"},
+        }
+    ),
 )
 pack.key(
     "plan.split",
@@ -228,4 +256,11 @@ pack.key(
             "moves": {"type": "array", "items": _TEXT, "title": "What changes"},
         }
     ),
+)
+pack.key(
+    "summary",
+    title="Summary",
+    description="The strategy in two or three sentences.",
+    subject_label="Company",
+    schema={"type": "string", "minLength": 1, "maxLength": SUMMARY_LENGTH},
 )

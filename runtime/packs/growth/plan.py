@@ -41,23 +41,43 @@ def _company(view: View) -> Fact | None:
     return next(iter(view["company"]), None)
 
 
-@pack.each("outlook", reads=["company", "economics", "relation"], writes=["stance"], tier=3, required=True)
+@pack.each(
+    "outlook",
+    reads=["company", "economics", "relation", "evidence.web"],
+    writes=["stance"],
+    tier=3,
+    required=True,
+)
 def take_stance(outlook: Fact, view: View) -> Proposal | None:
-    """What to do with a channel, from its outlook, what it earns, and whom it feeds."""
+    """What to do with a channel, from its outlook, what it earns, whom it feeds, and what the web says. Where the web
+    is silent, the numbers alone have their say; the answer then counts the stance as incomplete."""
     company = _company(view)
     economics = view.fact("economics", outlook.subject)
     if company is None or economics is None:
         return None
     word, earned = outlook.value, economics.value["return"]
-    feeds = company.value["horizon"] >= LONG and any(
-        relation.value["kind"] == "feeds" and relation.value["from"] == outlook.subject
+    fed = [
+        relation
         for relation in view["relation"]
-    )
-    stance = _stance(word, earned)
+        if relation.value["kind"] == "feeds" and relation.value["from"] == outlook.subject
+    ]
+    feeds = bool(fed) and company.value["horizon"] >= LONG
+    found = view.fact("evidence.web", outlook.subject)
+    interest = found.value["interest"] if found is not None else "unknown"
+    stance = _one_step_down(_stance(word, earned)) if interest == "falling" else _stance(word, earned)
     if stance == "stop" and feeds:
         stance = "trim"
-    evidence = {"outlook": word, "return": earned, "feeds_others": feeds}
-    return propose("stance", outlook.subject, stance, outlook.confidence, evidence=evidence)
+    sure = (
+        min(outlook.confidence, found.confidence) if interest == "falling" and found else outlook.confidence
+    )
+    evidence = {"outlook": word, "return": earned, "feeds_others": feeds, "interest": interest}
+    because = [outlook, company, economics, *fed, *([found] if found is not None else [])]
+    return propose("stance", outlook.subject, stance, sure, evidence=evidence, because=because)
+
+
+def _one_step_down(stance: str) -> str:
+    """The next more careful stance. Interest that rises moves nothing up: the numbers already show what it pays."""
+    return STANCES[min(STANCES.index(stance) + 1, len(STANCES) - 1)]
 
 
 def _stance(word: str, earned: float) -> str:
@@ -70,9 +90,12 @@ def _stance(word: str, earned: float) -> str:
     return "trim" if word == "saturated" or earned >= 1 else "stop"
 
 
-@pack.agent(reads=["company", "outlook", "stance"], writes=["strategy"], tier=3, required=True)
+@pack.agent(
+    reads=["company", "outlook", "stance", "evidence.web"], writes=["strategy"], tier=3, required=True
+)
 def strategise(view: View) -> Proposal | None:
-    """One strategy from all stances; none while a channel's outlook is undecided."""
+    """One strategy from all stances; none while a channel's outlook is undecided. It says on which channels the web
+    was silent: with that, whoever reads it, a language model too, need read nothing else."""
     company = _company(view)
     stances = {stance.subject: stance.value for stance in view["stance"]}
     if company is None or view["outlook"].contested or not stances or len(stances) < len(view["outlook"]):
@@ -81,7 +104,15 @@ def strategise(view: View) -> Proposal | None:
     back, keep, cut = named["scale"] + named["grow"], named["keep"], named["trim"] + named["stop"]
     headline = f"Back {_listed(back)}; keep {_listed(keep)}; cut {_listed(cut)}."
     sure = round(sum(stance.confidence for stance in view["stance"]) / len(stances), 2)
-    value = {"headline": headline, "back": back, "keep": keep, "cut": cut}
+    interest = {found.subject: found.value["interest"] for found in view["evidence.web"]}
+    value = {
+        "headline": headline,
+        "back": back,
+        "keep": keep,
+        "cut": cut,
+        "falling": [name for name in stances if interest.get(name) == "falling"],
+        "unchecked": [name for name in stances if name not in interest],
+    }
     return propose("strategy", company.subject, value, sure)
 
 

@@ -6,6 +6,7 @@ from runtime.packs.growth.keys import pack
 
 pack.confidence("clear margin", keys=["outlook"], margin=0.4, priority=10)
 pack.operator("an operator decides", keys=["outlook"], priority=90)
+pack.dominance("the written summary stands", keys=["summary"], agents=["write-summary"])
 
 pack.constraint(
     "no split over budget",
@@ -31,6 +32,7 @@ pack.approval(
     keys=["plan"],
     count=1,
     groups=["operator", "admin"],
-    message="An operator approves the plan before it stands.",
+    when="value.spend >= 100000",
+    message="An operator approves a plan of 100,000 EUR a month or more before it stands.",
 )
 pack.discount("shaky ground", incomplete=0.8, provisional=0.7)

@@ -70,7 +70,7 @@ def cannibalisation(group: Group, view: View) -> Iterator[Proposal]:
         yield propose("overlap", channel.subject, value, 0.7, because=group.items)
 
 
-@pack.agent(reads=["channel"], writes=["relation"])
+@pack.agent(reads=["channel"], writes=["relation"], required=True)
 def relationships(view: View) -> Iterator[Proposal]:
     """Within an audience, early channels feed later ones that grow, and channels of the same stage
     compete."""
