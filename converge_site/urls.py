@@ -18,6 +18,8 @@ from converge_site.views import (
     packs,
     sessions,
     slot,
+    tools,
+    weather,
 )
 
 urlpatterns = [
@@ -39,9 +41,16 @@ urlpatterns = [
     path("jobs/<int:job_id>/context/", job.context, name="context"),
     path("jobs/<int:job_id>/answers/<int:version>/", answers.answer, name="answer"),
     path("jobs/<int:job_id>/answers/<int:version>.json", answers.answer_json, name="answer_json"),
+    path("jobs/<int:job_id>/answers/<int:old>..<int:new>/", answers.compare, name="compare_answers"),
+    path("jobs/<int:job_id>/weather/", weather.weather, name="weather"),
     path("conflicts/<int:conflict_id>/", conflict.conflict, name="conflict"),
     path("conflicts/<int:conflict_id>/decide/", conflict.decide, name="decide"),
     path("inbox/", inbox.inbox, name="inbox"),
+    path("tools/", tools.tools, name="tools"),
+    path("tools/<slug:name>/", tools.tool, name="tool"),
+    path("tools/<slug:name>/forms/", tools.forms, name="tool_forms"),
+    path("tools/<slug:name>/trip/", tools.trip, name="trip_tool"),
+    path("tools/<slug:name>/reset/", tools.reset, name="reset_tool"),
     path("packs/", packs.packs, name="packs"),
     path("packs/<slug:name>/", packs.pack, name="pack"),
     path("sign-in/", sessions.SignIn.as_view(), name="sign_in"),

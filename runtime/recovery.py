@@ -31,9 +31,6 @@ JITTER = 0.2
 MOST_AT_ONCE = 200
 
 
-gate = shared_gate
-
-
 @dataclass(frozen=True, slots=True)
 class Parking:
     """What a recovering job's row is told: seconds until it is tried again; seconds from the start of its recovering

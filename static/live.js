@@ -101,6 +101,22 @@
     acked = received;
   }
 
+  // What a page asks for again and again is put in place like what is pushed: focus and typing survive it.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { target, xhr } = event.detail;
+    if (target.dataset.morph === undefined) return;
+    event.detail.shouldSwap = false;
+    if (xhr.status !== 200) return;               // the next question may be answered
+    const box = document.createElement("template");
+    box.innerHTML = xhr.responseText;
+    for (const piece of box.content.children) {
+      const ours = piece.dataset.morph !== undefined || piece.dataset.personal !== undefined;
+      const shown = ours && document.getElementById(piece.id);
+      if (shown) blend(shown, piece);
+    }
+    document.dispatchEvent(new Event("converge:changed"));
+  });
+
   function apply(html, after) {
     const box = document.createElement("template");
     box.innerHTML = html;
@@ -202,7 +218,11 @@
   // Only what differs is touched: what a person types, selects or has unfolded stays as it is.
 
   function morph(shown, wanted) {
-    if (wanted.dataset && wanted.dataset.personal !== undefined) { refreshPersonal(shown, wanted); return; }
+    if (wanted.dataset && wanted.dataset.personal !== undefined) refreshPersonal(shown, wanted);
+    else blend(shown, wanted);
+  }
+
+  function blend(shown, wanted) {
     if (shown.localName === "time" && shown.getAttribute("datetime") === wanted.getAttribute("datetime")) return;
     const theirs = shown.localName === "details" && shown.dataset.touched ? "open" : "";
     for (const { name, value } of [...wanted.attributes]) {
@@ -272,7 +292,12 @@
         const field = fresh.querySelector(`#${CSS.escape(old.id)}`);
         if (field && old.value !== old.defaultValue && field.value === field.defaultValue) field.value = old.value;
       }
+      for (const old of element.querySelectorAll("details[id][open]")) {
+        fresh.querySelector(`#${CSS.escape(old.id)}`)?.setAttribute("open", "");
+      }
+      const focused = element.contains(document.activeElement) && document.activeElement.id;
       element.replaceWith(fresh);
+      if (focused) document.getElementById(focused)?.focus();
       if (window.htmx) htmx.process(fresh);
       document.dispatchEvent(new Event("converge:changed"));
     } catch { /* the next change asks again */ }

@@ -6,8 +6,19 @@
   const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
   const dated = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
+  // A time of day: with seconds when it is near, with the day when it is not today.
+  function tellClock(time, moment) {
+    const near = Math.abs(moment - Date.now()) < 120000;
+    const days = Math.round((new Date(moment).setHours(0, 0, 0, 0) - new Date().setHours(0, 0, 0, 0)) / 86400000);
+    const day = days === 0 ? "" : days === 1 ? "tomorrow " : days === -1 ? "yesterday " : `${dated.format(moment)}, `;
+    const text = day + moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: near ? "2-digit" : undefined, hour12: false });
+    if (time.textContent !== text) time.textContent = text;
+    if (!time.title) time.title = exact.format(moment);
+  }
+
   function tell(time) {
     const moment = new Date(time.dateTime);
+    if (time.dataset.clock !== undefined) { tellClock(time, moment); return; }
     const seconds = (moment - Date.now()) / 1000;
     const [unit, size] = units.find(([, s]) => Math.abs(seconds) >= s) || units[3];
     const text = Math.abs(seconds) < 5 ? "just now"

@@ -61,7 +61,7 @@ class NewJob:
 
 
 def start_new_job(request: HttpRequest, packs: Sequence[Pack]) -> NewJob | None:
-    """The empty draft of a GET: the pack's sample, or the seeds of the job to clone; None before a pack is chosen."""
+    """The draft of a GET: a sample of the pack, or the seeds of the job to clone; None before a pack is chosen."""
     cloned = _find_cloned(request.GET.get("from", ""))
     wanted = cloned.pack.name if cloned else request.GET.get("pack", "")
     pack = next((p for p in packs if p.name == wanted), None)
@@ -70,7 +70,8 @@ def start_new_job(request: HttpRequest, packs: Sequence[Pack]) -> NewJob | None:
     code = find_pack(pack.name)
     samples = list(code.samples()) if code else []
     sample = request.GET.get("sample", "")
-    seeds = orjson.loads(cloned.seeds) if cloned else code.sample_seeds() if code and samples else []
+    sample = sample if sample in samples else ""
+    seeds = orjson.loads(cloned.seeds) if cloned else code.sample_seeds(sample) if code and samples else []
     mode = request.GET.get("mode", "") or ("form" if len(seeds) <= MOST_ROWS else "paste")
     draft = NewJob(pack, "paste" if mode == "paste" else "form", samples=samples)
     draft.title = f"{cloned.title} (again)"[:200] if cloned and cloned.title else ""
@@ -78,7 +79,7 @@ def start_new_job(request: HttpRequest, packs: Sequence[Pack]) -> NewJob | None:
         draft.form = make_form(pack.keys, seeds[:MOST_ROWS])
     elif cloned:
         draft.text = _write_lines(seeds)
-    elif code and sample in samples:
+    elif code and sample:
         path = code.samples()[sample]
         draft.text, draft.filename = path.read_text(encoding="utf-8"), path.name
     return draft

@@ -7,7 +7,8 @@ from itertools import groupby
 from typing import Any
 
 from converge_site.fragments.columns import Column, make_columns
-from converge_site.fragments.context import incomplete_words, slot_href
+from converge_site.fragments.context import slot_href
+from converge_site.fragments.discount import Discounts
 from converge_site.fragments.gaps import GapLink, link_gaps
 from runtime.models import Answer, Job
 from runtime.store import answer_facts
@@ -18,7 +19,7 @@ VERSIONS_SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class AnswerFact:
-    """One fact of an answer. `full` is its confidence before a discount, if one was taken; `why` says for what."""
+    """One fact of an answer. `discount` tells what was taken off its confidence and why; "" for a whole fact."""
 
     key: str
     subject: str
@@ -27,8 +28,7 @@ class AnswerFact:
     agent: str
     provisional: bool
     href: str
-    full: float | None = None
-    why: str = ""
+    discount: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,26 +88,26 @@ def read_answer(job: Job, answer: Answer, limit: int = FACTS_SHOWN) -> AnswerVie
     order = list(reversed(pack["answer"])) or list(keys)
     place = {key: at for at, key in enumerate(order)}
     facts = sorted(answer_facts(job, answer), key=lambda fact: place.get(fact["key"], len(place)))[:limit]
+    discounts = Discounts(job, answer, pack)
     groups = [
-        _group(job.pk, keys.get(key, {"name": key}), list(of_key))
+        _group(job.pk, discounts, keys.get(key, {"name": key}), list(of_key))
         for key, of_key in groupby(facts, key=lambda fact: str(fact["key"]))
     ]
     return AnswerView(answer, name, job.top_tier, groups, len(facts), link_gaps(job.pk, answer.gaps))
 
 
-def _group(job_id: int, key: dict[str, Any], facts: list[dict[str, Any]]) -> AnswerGroup:
+def _group(
+    job_id: int, discounts: Discounts, key: dict[str, Any], facts: list[dict[str, Any]]
+) -> AnswerGroup:
     return AnswerGroup(
         title=key.get("title") or key["name"],
         subject_label=key.get("subject_label") or "Subject",
         columns=make_columns(key.get("schema") or {}),
-        rows=[_fact(job_id, fact) for fact in facts],
+        rows=[_fact(job_id, fact, discounts) for fact in facts],
     )
 
 
-def _fact(job_id: int, fact: dict[str, Any]) -> AnswerFact:
-    full = fact.get("from")
-    discounted = full is not None and abs(full - fact["confidence"]) > 0.0004
-    incomplete = incomplete_words(fact)
+def _fact(job_id: int, fact: dict[str, Any], discounts: Discounts) -> AnswerFact:
     return AnswerFact(
         key=fact["key"],
         subject=fact["subject"],
@@ -116,6 +116,5 @@ def _fact(job_id: int, fact: dict[str, Any]) -> AnswerFact:
         agent=fact.get("agent", ""),
         provisional=bool(fact.get("provisional")),
         href=slot_href(job_id, fact["key"], fact["subject"]),
-        full=full if discounted else None,
-        why=f"{incomplete} incomplete" if incomplete else "provisional" if fact.get("provisional") else "",
+        discount=discounts.words_of(fact),
     )

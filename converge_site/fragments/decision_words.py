@@ -12,6 +12,8 @@ _ACTS = {
     "withdraw_fact": "withdraw the fact",
     "cancel": "cancel the job",
     "retry": "try again",
+    "retry_due": "try again, it is time",
+    "give_up": "stop waiting, it is time",
 }
 
 

@@ -25,18 +25,21 @@ _ICONS = {
     "oscillation": ("wave", "red"),
     "oscillating": ("wave", "red"),
     "budget": ("gauge", "red"),
+    "awaited": ("clock", "blue"),
+    "gave_up": ("stop", "red"),
     "eligible": ("play", "blue"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class GapLink:
-    """One missing thing: a sentence, and where to look ("" if nowhere)."""
+    """One missing thing: a sentence, where to look ("" if nowhere), and the tool it is there for, if any."""
 
     text: str
     href: str
     icon: str
     tone: str
+    tool: str = ""
 
 
 def link_gaps(job_id: int, gaps: Iterable[dict[str, Any]]) -> list[GapLink]:
@@ -53,4 +56,5 @@ def link_gap(job_id: int, gap: dict[str, Any]) -> GapLink:
     elif gap.get("agent") or gap.get("key"):
         wanted = {name: str(gap[name]) for name in ("agent", "key") if gap.get(name)}
         href = f"{reverse('journal', args=[job_id])}?{urlencode(wanted)}"
-    return GapLink(str(gap.get("text") or gap.get("what") or ""), href, icon, tone)
+    text = str(gap.get("text") or gap.get("what") or "")
+    return GapLink(text, href, icon, tone, str(gap.get("tool") or ""))

@@ -66,7 +66,15 @@ def _tiers(job: Job, tiers: list[dict[str, str]]) -> list[Tier]:
 
 def _budgets(job: Job, budget: dict[str, float]) -> list[Budget]:
     used = {"cycles": job.cycle, "facts": job.facts, "seconds": job.ran_seconds}
-    names = {"cycles": "Cycles", "facts": "Facts", "seconds": "Time"}
+    # Most jobs ask no tool, and need no bar for it.
+    used |= {name: amount for name, amount in (("calls", job.calls), ("tokens", job.tokens)) if amount}
+    names = {
+        "cycles": "Cycles",
+        "facts": "Facts",
+        "seconds": "Time",
+        "calls": "Tool calls",
+        "tokens": "Tokens",
+    }
     bars = []
     for name, amount in used.items():
         # The count of cycles restarts at outside input; over its life a job has the lifetime cap (D2.7).
@@ -80,7 +88,7 @@ def _budgets(job: Job, budget: dict[str, float]) -> list[Budget]:
 
 
 def _took(job: Job) -> float | None:
-    """Seconds from start to settling, for a job that has settled."""
-    if job.started_at is None or job.settled_at is None or job.is_active:
+    """Seconds from start to settling, for a job that has settled and does not go on by itself."""
+    if job.started_at is None or job.settled_at is None or job.is_active or job.status == "recovering":
         return None
     return max(dt.timedelta(), job.settled_at - job.started_at).total_seconds()

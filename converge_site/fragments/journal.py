@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -10,8 +9,11 @@ from urllib.parse import urlencode
 
 from django.db.models import QuerySet
 
+from converge_site.fragments.amounts import count_words
+from converge_site.fragments.runs import RunView, read_run, words_of_run
 from converge_site.fragments.words import KIND_LOOKS, Look, look_of_kind
 from runtime.models import Entry, Job
+from runtime.store import run_calls
 
 PAGE = 100
 QUIET_KINDS = {"run", "confirmed", "withdrawn", "lost"}
@@ -37,6 +39,7 @@ class Row:
     reason: str = ""
     quiet: bool = False
     speaker: str = ""  # who says the value, where it is not the agent's own
+    run: RunView | None = None  # for runs: what failed, and what was asked of tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,13 @@ def row_of(entry: Entry) -> Row:
         reason=reason,
         quiet=entry.kind in QUIET_KINDS,
         speaker=_speaker(body),
+        run=_run_of(entry, body) if entry.kind == "run" else None,
     )
+
+
+def _run_of(entry: Entry, body: dict[str, Any]) -> RunView:
+    """The run, its calls with the attempts that the record of calls has."""
+    return read_run({**body, "calls": run_calls(entry)} if body.get("calls") else body)
 
 
 def _speaker(body: dict[str, Any]) -> str:
@@ -150,44 +159,7 @@ def _plain(body: dict[str, Any]) -> tuple[str, str]:
 
 
 def _run(body: dict[str, Any]) -> tuple[str, str]:
-    ran, failed = int(body.get("ran", 1)), body.get("failed") or []
-    parts = []
-    if ran:
-        parts.append(_voices(ran, body.get("said"), len(failed)))
-    if body.get("silenced"):
-        item = f"{body['item']} is gone" if body.get("item") else "what it reads is gone"
-        parts.append(f"{item}, silenced")
-    if failed:
-        parts.append(_failures(failed))
-    abstained = [str(item) for item in body.get("abstained") or ()]
-    if abstained:
-        parts.append(f"abstained on {_names(abstained)}")
-    if body.get("rebased"):
-        parts.append(f"{_count(len(body['rebased']), 'statement')} repeated on new premises")
-    return "run", "; ".join(parts)
-
-
-def _voices(ran: int, said: int | None, failed: int) -> str:
-    """How many ran, and what they said; nothing is known of the number for an agent that only adds."""
-    if failed >= ran:
-        return f"{_count(ran, 'voice')} ran"
-    told = "" if said is None else f", said {said}" if said else ", nothing to say"
-    return f"{_count(ran, 'voice')} ran{told}"
-
-
-def _failures(failed: list[dict[str, Any]]) -> str:
-    """The classes of failure with how often each, and the first message."""
-    classes = Counter(str(one.get("cls") or "failure").replace("_", " ") for one in failed)
-    named = ", ".join(name if len(classes) == 1 else f"{times} {name}" for name, times in classes.items())
-    first = failed[0]
-    item = f" on {first['item']}" if first.get("item") else ""
-    message = f" ({str(first.get('message', '')).rstrip('.')}{item})" if first.get("message") else ""
-    return f"{len(failed)} failed: {named}{message}"
-
-
-def _names(items: list[str]) -> str:
-    more = f" and {len(items) - 3} more" if len(items) > 3 else ""
-    return ", ".join(items[:3]) + more
+    return "run", words_of_run(body)
 
 
 def _conflict(body: dict[str, Any]) -> tuple[str, str]:
@@ -196,7 +168,7 @@ def _conflict(body: dict[str, Any]) -> tuple[str, str]:
         return "conflict closed", str(body.get("reason") or body.get("how", ""))
     sides = len(body.get("sides") or [])
     waits = f"; {body['awaiting']} is about to rule" if body.get("awaiting") else ""
-    return f"conflict {action}", str(body.get("reason") or f"{_count(sides, 'side')}{waits}")
+    return f"conflict {action}", str(body.get("reason") or f"{count_words(sides, 'side')}{waits}")
 
 
 def _approval(body: dict[str, Any]) -> tuple[str, str]:
@@ -218,16 +190,19 @@ _ACTS = {
     "cancel": "cancelled the job",
     "retry": "asked to try again",
 }
+# Rows that nobody sent: the clock did.
+_CLOCK_ACTS = {"retry_due": "tried again", "give_up": "gave up waiting"}
 
 
 def _inbox(body: dict[str, Any]) -> tuple[str, str]:
     act = str(body.get("act", ""))
     done = body.get("result") == "applied"
-    text = (
-        f"{body.get('by', '')} {_ACTS.get(act, act)}"
-        if done
-        else f"{body.get('by', '')} sent “{act}”, not applied"
-    )
+    if act in _CLOCK_ACTS:
+        text = f"the clock: {_CLOCK_ACTS[act]}{'' if done else ', not applied'}"
+    elif done:
+        text = f"{body.get('by', '')} {_ACTS.get(act, act)}"
+    else:
+        text = f"{body.get('by', '')} sent “{act}”, not applied"
     notes = [body.get("reason"), None if done else body.get("message")]
     return "inbox", ": ".join([text, *(str(note) for note in notes if note)])
 
@@ -242,19 +217,15 @@ def _tier(body: dict[str, Any]) -> tuple[str, str]:
 
 
 def _answer(body: dict[str, Any]) -> tuple[str, str]:
-    facts = _count(body.get("facts", 0), "fact")
+    facts = count_words(body.get("facts", 0), "fact")
     gaps = len(body.get("gaps") or [])
-    stated = f", {_count(gaps, 'stated gap')}" if gaps else ", no gap"
+    stated = f", {count_words(gaps, 'stated gap')}" if gaps else ", no gap"
     return f"answer {body.get('version', '')}", f"{facts} at tier {body.get('tier', 0)}{stated}"
 
 
 def _stop(body: dict[str, Any]) -> tuple[str, str]:
     causes = [str(cause.get("text", "")) for cause in body.get("causes") or []]
     return f"stopped: {body.get('reason', '')}", "; ".join(causes[:2])
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 _WORDING = {

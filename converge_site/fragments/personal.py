@@ -17,6 +17,8 @@ from converge_site.forms.receipts import new_receipt
 from converge_site.forms.slot import make_slot_forms
 from converge_site.fragments.conflicts import Card
 from converge_site.fragments.slots import SlotView
+from converge_site.fragments.tool_page import ToolView
+from converge_site.fragments.weather import Weather, find_shortfalls, read_weather, weather_rev
 from converge_site.people import allowed, person_of
 from runtime.actions import Refused
 from runtime.actions.permissions import Verdict, may
@@ -25,6 +27,9 @@ from runtime.models import Job
 DECIDE = "fragments/_decide.html"
 ACTION = "fragments/_job_action.html"
 SLOT = "fragments/_slot_forms.html"
+RECOVERING = "fragments/_recovering.html"
+WEATHER = "fragments/_weather.html"
+TOOL_FORMS = "fragments/_tool_forms.html"
 
 
 def render_decide(
@@ -78,8 +83,49 @@ def render_action(request: HttpRequest | None, job: Job) -> SafeString:
     return render_to_string(ACTION, {"job": job, "personal": True, "action": action}, request)
 
 
+def render_recovering(request: HttpRequest | None, job: Job) -> SafeString:
+    """What a recovering job waits for and when it goes on; empty in a push, as it changes without the journal."""
+    return _render_weather(RECOVERING, request, job)
+
+
+def render_weather(request: HttpRequest | None, job: Job) -> SafeString:
+    """What a job lacks because of its tools, and how these are now; empty in a push."""
+    return _render_weather(WEATHER, request, job)
+
+
+def _render_weather(template: str, request: HttpRequest | None, job: Job) -> SafeString:
+    context = {"job": job, "rev": weather_rev(job), "weather": request and _weather_of(request, job)}
+    return render_to_string(template, context, request)
+
+
+def _weather_of(request: HttpRequest, job: Job) -> Weather:
+    """Read once for a page, which tells of it in two places."""
+    known: dict[int, Weather] = vars(request).setdefault("weather", {})
+    if job.pk not in known:
+        known[job.pk] = read_weather(job)
+    return known[job.pk]
+
+
+def render_tool_forms(
+    request: HttpRequest, view: ToolView, act: str = "", refused: Refused | None = None
+) -> SafeString:
+    """Trip and reset for whoever may, or the sentence why not; after a refusal with what was typed."""
+    verdict = may(person_of(request), "operate_tool")
+    typed = request.POST.get("reason", "") if act else ""
+    context = {
+        "view": view,
+        "cannot": "" if verdict.allowed else verdict.why,
+        "receipt": new_receipt(),
+        "act": act,
+        "refused": refused,
+        "typed": typed,
+    }
+    return render_to_string(TOOL_FORMS, context, request)
+
+
 def fitting_action(user: User, job: Job) -> str:
-    """ "cancel" while at work, "decide" while waiting, "settle" a swing, "retry" while recovering, "clone" once done.
+    """ "cancel" while at work, "decide" while waiting, "settle" a swing, "retry" while recovering, "clone" once done;
+    "again" for a partial answer that a tool is the reason of.
 
     "" if this person may do none of it.
     """
@@ -91,4 +137,6 @@ def fitting_action(user: User, job: Job) -> str:
         return "settle"
     if job.status == "recovering":
         return "retry" if allowed(user, "retry", job=job) else ""
+    if job.status == "partial" and find_shortfalls(job) and allowed(user, "retry", job=job):
+        return "again"
     return "clone" if allowed(user, "submit") else ""

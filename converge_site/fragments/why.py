@@ -11,6 +11,7 @@ from converge_site.fragments.context import slot_href
 from converge_site.fragments.gaps import GapLink, link_gaps
 from converge_site.fragments.slots import values_that_stood
 from converge_site.fragments.values import brief_value
+from converge_site.fragments.weather import is_of_tool
 from runtime.models import Answer, Conflict, Entry, Job
 
 QUESTIONS = 5
@@ -26,6 +27,7 @@ class Why:
     lead: str
     items: list[GapLink]
     calm: bool = False
+    lacks_tools: bool = False  # what that means at this moment is told by fragments/weather.py
 
 
 def read_why(job: Job) -> Why:
@@ -48,8 +50,10 @@ def read_why(job: Job) -> Why:
         return Why("Why not converged?", _running(job), _questions(job), calm=True)
     if job.status == "oscillating":
         return _swinging(job)
-    items = _questions(job) + link_gaps(job.pk, _other_causes(job))
-    return Why("Why not converged?", _lead(job), items)
+    others = _other_causes(job)
+    of_tools = [gap for gap in others if is_of_tool(gap)]
+    items = _questions(job) + link_gaps(job.pk, [gap for gap in others if gap not in of_tools])
+    return Why("Why not converged?", _lead(job), items, lacks_tools=bool(of_tools))
 
 
 def _swinging(job: Job) -> Why:
@@ -87,6 +91,8 @@ def _swinging_slot(job: Job, key: str, subject: str) -> GapLink:
 
 def _lead(job: Job) -> str:
     """What the header's reason does not say already."""
+    if job.status == "recovering":
+        return "All that could be done without its tools is done; the rest goes on by itself when they answer again."
     waiting = job.conflicts_open + job.holds_open
     if job.status != "waiting" or not waiting:
         return job.reason or "The run stopped."

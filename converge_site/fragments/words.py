@@ -51,7 +51,7 @@ KIND_LOOKS = {
     "run": Look("play", "grey", "run", "An agent ran."),
     "conflict": Look("split", "amber", "conflict", "A conflict opened, changed or closed."),
     "approval": Look("hold", "amber", "approval", "An approval was asked, granted, refused or lapsed."),
-    "inbox": Look("inbox", "blue", "inbox", "What a person sent was applied."),
+    "inbox": Look("inbox", "blue", "inbox", "What a person or the clock sent was applied."),
     "tier": Look("flag", "green", "tier", "A tier was judged."),
     "answer": Look("answer", "blue", "answer", "A numbered answer was published."),
     "stop": Look("stop", "grey", "stop", "The run stopped."),

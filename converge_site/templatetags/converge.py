@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Any
 
 from django import template
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from converge_site.fragments.amounts import cost_words, ms_words
 from converge_site.fragments.context import slot_href
 from converge_site.fragments.decision_words import words_of_decision
 from converge_site.fragments.small_drawings import draw_ladder, draw_spark
@@ -26,6 +29,8 @@ from runtime.models import Decision, Job
 
 register = template.Library()
 
+_SLUG = re.compile(r"[-a-zA-Z0-9_]+")
+
 register.filter("brief", brief_value)
 register.filter("cell", cell_value)
 register.filter("long_cell", long_cell_value)
@@ -36,6 +41,8 @@ register.filter("confidence", confidence_words)
 register.filter("kind_look", look_of_kind)
 register.filter("slot_look", look_of_slot)
 register.filter("status_look", look_of_status)
+register.filter("cost", cost_words)
+register.filter("ms", ms_words)
 
 
 @register.simple_tag
@@ -70,6 +77,31 @@ def when(moment: dt.datetime | None, empty: str = "–") -> SafeString | str:
         exact.isoformat(timespec="seconds"),
         exact.strftime("%Y-%m-%d %H:%M UTC"),
     )
+
+
+@register.simple_tag
+def clock(moment: dt.datetime | None, empty: str = "–") -> SafeString | str:
+    """A time of day, in UTC; the page's script gives it in the viewer's zone. With seconds if it is near."""
+    if moment is None:
+        return empty
+    exact, now = moment.astimezone(dt.UTC), dt.datetime.now(dt.UTC)
+    near = abs(exact - now) < dt.timedelta(minutes=2)
+    shape = "%H:%M:%S UTC" if near else "%H:%M UTC" if exact.date() == now.date() else "%Y-%m-%d %H:%M UTC"
+    return format_html(
+        '<time datetime="{}" data-clock>{}</time>', exact.isoformat(timespec="seconds"), exact.strftime(shape)
+    )
+
+
+@register.filter
+def moment(seconds: float | None) -> dt.datetime | None:
+    """Seconds since 1970 as a moment."""
+    return None if seconds is None else dt.datetime.fromtimestamp(seconds, dt.UTC)
+
+
+@register.simple_tag
+def tool_link(name: str) -> str:
+    """The address of a tool's page; that of all tools for a name that can be no tool's."""
+    return reverse("tool", args=[name]) if _SLUG.fullmatch(name) else reverse("tools")
 
 
 @register.simple_tag

@@ -7,7 +7,13 @@ from django.template import Context
 from django.utils.safestring import SafeString
 
 from converge_site.fragments.conflicts import Card
-from converge_site.fragments.personal import render_action, render_decide, render_slot_forms
+from converge_site.fragments.personal import (
+    render_action,
+    render_decide,
+    render_recovering,
+    render_slot_forms,
+    render_weather,
+)
 from converge_site.fragments.slots import SlotView
 from runtime.models import Job
 
@@ -32,3 +38,15 @@ def slot_forms(context: Context, slot: SlotView) -> SafeString:
 def job_action(context: Context, job: Job) -> SafeString:
     """The header's action: for the person of the request, or empty in a push."""
     return render_action(context.get("request") if context.get("personal") else None, job)
+
+
+@register.simple_tag(takes_context=True)
+def recovering_words(context: Context, job: Job) -> SafeString:
+    """What a recovering job waits for: read for a page, or empty in a push."""
+    return render_recovering(context.get("request") if context.get("personal") else None, job)
+
+
+@register.simple_tag(takes_context=True)
+def weather_words(context: Context, job: Job) -> SafeString:
+    """What a job lacks because of its tools: read for a page, or empty in a push."""
+    return render_weather(context.get("request") if context.get("personal") else None, job)

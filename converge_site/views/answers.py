@@ -1,10 +1,11 @@
-"""One published answer, as a page and as JSON: a permanent address."""
+"""One published answer, as a page and as JSON, and two beside each other: permanent addresses."""
 
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 
+from converge_site.fragments.answer_diff import read_diff
 from converge_site.fragments.answers import read_answer
 from converge_site.people import for_people
 from converge_site.views.job import find_job
@@ -23,12 +24,27 @@ def answer(request: HttpRequest, job_id: int, version: int) -> HttpResponse:
         "section": "jobs",
         "job": job,
         "view": read_answer(job, found, FACTS_SHOWN),
+        "previous": version - 1,
         "is_current": version == job.answer_version,
         "versions": Answer.objects.filter(job=job)
         .order_by("-version")
         .only("version", "tier", "facts", "cycle")[:50],
     }
     return render(request, "pages/answer.html", context)
+
+
+@for_people
+def compare(request: HttpRequest, job_id: int, old: int, new: int) -> HttpResponse:
+    """What changed from one version to a later one."""
+    job = find_job(job_id)
+    if old > new:
+        return redirect("compare_answers", job_id, new, old)
+    if old == new:
+        return redirect("answer", job_id, new)
+    before, after = (get_object_or_404(Answer, job=job, version=version) for version in (old, new))
+    versions = Answer.objects.filter(job=job).order_by("-version").values_list("version", flat=True)[:50]
+    context = {"section": "jobs", "job": job, "diff": read_diff(job, before, after), "versions": versions}
+    return render(request, "pages/compare_answers.html", context)
 
 
 @for_people

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,6 +68,8 @@ class Progress:
             parts.append(f"{_count(job.conflicts_open, 'conflict')} open")
         if job.holds_open:
             parts.append(f"{_count(job.holds_open, 'approval')} asked")
+        if job.status == "recovering":
+            parts.append(_recovery(job))
         return f"job {job.pk}: {', '.join(parts)}"
 
 
@@ -83,7 +86,23 @@ _SUMMARY = (
     "answer_version",
     "lease_until",
     "causes",
+    "retry_at",
+    "give_up_at",
+    "waits_on",
 )
+
+
+def _recovery(job: Job) -> str:
+    """What a recovering job waits for, and when it goes on: times of day, for the words change only with the row."""
+    tools = " and ".join(job.waits_on.split())
+    waits = f"waits for {tools}, " if tools else ""
+    return f"{waits}next try {_clock(job.retry_at)}" if job.retry_at else f"{waits}about to be tried again"
+
+
+def _clock(seconds: float) -> str:
+    """A moment in the terminal's zone: 14:05:20, or 2026-11-23 14:05 if it is not today."""
+    moment = dt.datetime.fromtimestamp(seconds)
+    return moment.strftime("%H:%M:%S" if moment.date() == dt.date.today() else "%Y-%m-%d %H:%M")
 
 
 def _count(number: int, one: str, many: str = "") -> str:
@@ -93,6 +112,8 @@ def _count(number: int, one: str, many: str = "") -> str:
 def draw(progress: Progress) -> RenderableType:
     """The live display: status, tier ladder, open questions, latest entries."""
     parts: list[RenderableType] = [Text(progress.line, style="bold"), _draw_ladder(progress)]
+    if progress.job.status == "recovering":
+        parts.append(_draw_recovery(progress.job))
     if progress.conflicts:
         parts.append(_draw_conflicts(progress))
     parts.append(_draw_entries(progress.entries))
@@ -105,6 +126,12 @@ def _draw_ladder(progress: Progress) -> Text:
         reached = number <= progress.job.tier
         ladder.append(f"  {'✓' if reached else '·'} {number} {name}", style="green" if reached else "dim")
     return ladder
+
+
+def _draw_recovery(job: Job) -> Text:
+    """Why it recovers, and until when."""
+    until = f" It gives up {_clock(job.give_up_at)}." if job.give_up_at else ""
+    return _plain(f"  ~ {job.reason}{until}", style="yellow")
 
 
 def _draw_conflicts(progress: Progress) -> Table:

@@ -72,7 +72,7 @@ def test_what_it_proposes_stands_with_its_evidence_and_premises(httpserver: HTTP
     assert (entry["key"], entry["subject"], entry["value"], entry["conf"]) == ("verdict", "rex", "yes", 800)
     assert entry["evidence"] == {"by": "hand"}
     assert entry["because"] == [1]
-    assert calls_of(job) == [{"item": "rex", "tool": "oracle", "attempts": 1}]
+    assert calls_of(job) == [{"item": "rex", "tool": "oracle"}]
 
 
 def test_it_is_asked_as_the_contract_says(httpserver: HTTPServer) -> None:

@@ -105,7 +105,7 @@ def test_the_view_becomes_arguments_and_the_result_becomes_proposals(server: str
     assert entry["evidence"] == {"source": "scales"}
     assert CALLS == [("weigh", 300)]
     assert type(CALLS[0][1]) is int
-    assert calls_of(job) == [{"item": "cup", "tool": "scales", "attempts": 1}]
+    assert calls_of(job) == [{"item": "cup", "tool": "scales"}]
 
 
 def test_it_reads_what_its_expressions_look_up(server: str) -> None:

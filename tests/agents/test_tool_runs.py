@@ -146,7 +146,7 @@ def test_a_pack_s_own_agent_may_call_tools(threaded: HTTPServer) -> None:
 
     job = rehearse(pack, herd(1))
     assert facts(job, "verdict") == {"p0": "yes"}
-    assert calls_of(job) == [{"item": "p0", "tool": "oracle", "attempts": 1}]
+    assert calls_of(job) == [{"item": "p0", "tool": "oracle"}]
 
 
 def test_what_a_tool_fails_with_is_the_failure_of_a_pack_s_own_agent(threaded: HTTPServer) -> None:
@@ -160,7 +160,7 @@ def test_what_a_tool_fails_with_is_the_failure_of_a_pack_s_own_agent(threaded: H
     job = rehearse(pack, herd(1))
     (failure,) = failures(job)
     assert (failure.cls, failure.transient, failure.tool) == ("refused", False, "oracle")
-    assert calls_of(job) == [{"tool": "oracle", "attempts": 1, "cls": "refused"}]
+    assert calls_of(job) == [{"tool": "oracle", "cls": "refused"}]
 
 
 def test_of_several_calls_that_failed_at_once_the_same_one_is_told() -> None:
@@ -192,7 +192,7 @@ def test_a_tool_that_does_not_answer_ends_the_run_in_time_and_is_named(threaded:
         over.set()
     (failure,) = failures(job)
     assert (failure.cls, failure.transient, failure.tool) == ("timeout", True, "oracle")
-    assert calls_of(job) == [{"item": "p0", "tool": "oracle", "attempts": 1, "cls": "timeout"}]
+    assert calls_of(job) == [{"item": "p0", "tool": "oracle", "cls": "timeout"}]
 
 
 def test_an_agent_without_tools_has_no_calls() -> None:

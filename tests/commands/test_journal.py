@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from runtime.models import Entry
+from runtime.models import Entry, Tool
+from runtime.tools.flaky import FlakyTools
 from tests.commands.said import call
 from tests.runtime.fixtures import Use
-from tests.runtime.packs import WALK_SEEDS
+from tests.runtime.packs import ASKER_SEEDS, WALK_SEEDS
 from tests.runtime.stage import run, submit
 
 pytestmark = pytest.mark.django_db
@@ -29,6 +30,18 @@ def test_after_leaves_out_what_was_read_before(use_packs: Use) -> None:
     rest = call("journal", str(job.pk), "--after", str(job.entries - 2)).out.splitlines()
     assert [json.loads(line)["seq"] for line in rest] == [job.entries - 1, job.entries]
     assert call("journal", str(job.pk), "--after", str(job.entries)).out == ""
+
+
+def test_calls_of_tools_are_listed_with_their_attempts(use_packs: Use, flaky_tools: FlakyTools) -> None:
+    use_packs("asker")
+    Tool.objects.filter(name="oracle").update(url=f"{flaky_tools.url}/search")
+    job = run(submit("asker", ASKER_SEEDS))
+    told = [json.loads(line) for line in call("journal", str(job.pk), "--calls").out.splitlines()]
+    asked = [(c["agent"], c["item"], c["tool"], c["status"]) for c in told]
+    assert ("ask", "big", "oracle", "done") in asked
+    assert ("explain", "old", "glossary", "failed") in asked
+    assert sum(c["attempts"] for c in told) == job.calls == 4
+    assert {c["cls"] for c in told} == {"", "unreachable"}
 
 
 @pytest.mark.parametrize("name", ["987654", "yesterday", "-1", "٣"])

@@ -41,7 +41,7 @@ def marks(job: Played) -> dict[str, tuple[int, int]]:
 
 def calls(job: Played) -> dict[str, int]:
     """Requests by tool, as the record of calls tells."""
-    sent = {tool: 0 for tool in pack.tools}
+    sent = dict.fromkeys(pack.tools, 0)
     for name, requests in job.recorder.sent.items():
         sent[pack.agents[name.agent].config["tool"]] += requests
     return sent

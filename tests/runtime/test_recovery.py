@@ -11,9 +11,9 @@ from redis import Redis
 from runtime.actions import add_fact, retry_job
 from runtime.bundle import record_of_job
 from runtime.lease import clock_sql, due_jobs
-from runtime.models import Agent, Answer, Decision, Job, Pack, Tool, ToolCall
+from runtime.models import Agent, Answer, Decision, Entry, Job, Pack, Tool
 from runtime.recovery import give_up_due, spoken, wake_due, wake_waiting
-from runtime.store import answer_facts
+from runtime.store import answer_facts, run_calls
 from runtime.tools.flaky import FlakyTools
 from runtime.tools.gate import shared_gate
 from runtime.tools.record import Unrecorded
@@ -101,7 +101,9 @@ def test_calls_at_the_server_are_the_calls_in_the_journal(tools: FlakyTools) -> 
     wake_due()
     run(job)
     assert tools.requests("search") == job.calls == 4
-    assert sum(ToolCall.objects.filter(job=job).values_list("attempts", flat=True)) == 4
+    told = [call for entry in Entry.objects.filter(job=job, kind="run") for call in run_calls(entry)]
+    assert [call["attempts"] for call in told] == [1, 1, 1, 1]
+    assert [call.get("cls", "") for call in told] == ["server_error", "server_error", "", ""]
 
 
 def test_replay_asks_nobody(tools: FlakyTools) -> None:

@@ -12,9 +12,17 @@ from django.contrib.auth.models import User
 from django.test import Client
 from playwright.sync_api import Browser, sync_playwright
 
+from converge_site.fragments.breakers import forget_breakers
+from runtime.actions import submit_job
 from runtime.models import Job
-from tests.web import cast
+from runtime.tools.flaky import TOOLS, FlakyTools
+from runtime.tools.gate import shared_gate
+from tests.runtime.fixtures import Use, installed, use_packs
+from tests.web import cast, packs
 from tests.web.stack import Stack
+from tests.web.tools import make_tool
+
+__all__ = ["installed", "use_packs"]
 
 FLAGS = [
     "--no-sandbox",
@@ -29,10 +37,31 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "browser: needs Chromium")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Says aloud what a fixture asks for: tests/conftest.py goes by the mark of a test that is one transaction."""
+    for item in items:
+        if (
+            item.path.parent == Path(__file__).parent
+            and "db" in getattr(item, "fixturenames", ())
+            and item.get_closest_marker("django_db") is None
+        ):
+            item.add_marker(pytest.mark.django_db)
+
+
 @pytest.fixture(autouse=True)
 def _quick_passwords(settings: Any) -> None:
     """Real hashes take half a second each, and nobody attacks this database."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def tools(flaky_tools: FlakyTools) -> FlakyTools:
+    """The simulated tools of the growth pack, well, with breakers that are closed."""
+    for tool in TOOLS:
+        flaky_tools.mode(tool, "ok")
+        shared_gate().reset(tool)
+    forget_breakers()
+    return flaky_tools
 
 
 @pytest.fixture
@@ -59,6 +88,25 @@ def ada(people: dict[str, User]) -> Client:
 def waiting_job(people: dict[str, User]) -> Job:
     """A growth job of Otto's that waits for people."""
     return cast.growth_job(people["otto"])
+
+
+@pytest.fixture
+def scouts_job(use_packs: Use, people: dict[str, User]) -> Job:
+    """A job of Otto's with a search that answers: converged."""
+    use_packs("tests.web.packs:scouts")
+    return cast.run_on(submit_job(people["otto"], "scouts", packs.TOPICS, "Two topics"))
+
+
+@pytest.fixture
+def recovering_job(use_packs: Use, people: dict[str, User]) -> Iterator[Job]:
+    """A job of Otto's whose search times out: parked at tier 2 of 3."""
+    use_packs("tests.web.packs:scouts")
+    make_tool()
+    packs.search["fails"] = "timeout"
+    job = cast.run_on(submit_job(people["otto"], "scouts", packs.TOPICS, "Two topics"))
+    assert (job.status, job.tier, job.waits_on) == ("recovering", 2, " search ")
+    yield job
+    packs.search["fails"] = ""
 
 
 @pytest.fixture(scope="session")

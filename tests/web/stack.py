@@ -10,7 +10,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,22 @@ if not User.objects.filter(username="otto").exists(): make_people()
 """
 
 
+def _free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on; all held until each is known, or one would be given twice."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
 class Stack:
     """One installation on a free port. Journals are read through the command line, as anybody would."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port, tools = _free_ports(2)
+        self.tools_url = f"http://127.0.0.1:{tools}"
         self.url = f"http://127.0.0.1:{self.port}"
         self.sessions: dict[str, Any] = {}  # the cookies of who has signed in already
         self._process: subprocess.Popen[bytes] | None = None
@@ -43,7 +51,11 @@ class Stack:
     def environment(self) -> dict[str, str]:
         """The environment of its processes: the home and nothing of the test run's own."""
         kept = {n: v for n, v in os.environ.items() if not n.startswith(("CONVERGE_", "DJANGO_"))}
-        return kept | {"CONVERGE_HOME": str(self.home), "CONVERGE_PORT": str(self.port)}
+        return kept | {
+            "CONVERGE_HOME": str(self.home),
+            "CONVERGE_PORT": str(self.port),
+            "CONVERGE_FLAKY_TOOLS_URL": self.tools_url,
+        }
 
     def start(self) -> None:
         """Starts it and waits until it answers."""

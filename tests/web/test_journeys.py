@@ -347,9 +347,13 @@ def test_pages_have_no_accessibility_violation(stack: Stack, browser: Browser, s
         "/jobs/new?pack=growth&mode=paste",
         f"/jobs/{job}/entries/40/",
         f"/jobs/{job}/answers/1/",
+        f"/jobs/{job}/answers/1..2/",
         f"/jobs/{job}/{CONTESTED}",
         f"/jobs/{job}/{STANDING}",
         f"/jobs/{job}/facts/new",
+        "/tools/",
+        "/tools/?q=none-like-it",
+        "/tools/search/",
         "/nowhere/",
     ]
     for path in paths:
@@ -389,7 +393,8 @@ def test_pages_fit_a_phone(stack: Stack, browser: Browser) -> None:
         expect_status(page, "Waiting for people")
         page.set_viewport_size({"width": 380, "height": 800})
         paths = [f"/jobs/{job}/", "/", "/inbox/", "/packs/", "/packs/growth/", "/jobs/new?pack=growth"]
-        paths += ["answers/1/", "entries/40/", "journal/", CONTESTED, STANDING, "facts/new"]
+        paths += ["answers/1/", "answers/1..2/", "entries/40/", "journal/", CONTESTED, STANDING, "facts/new"]
+        paths += ["/tools/", "/tools/search/", "/tools/?q=none-like-it"]
         for path in [path if path.startswith("/") else f"/jobs/{job}/{path}" for path in paths]:
             page.goto(path)
             assert page.evaluate("() => document.documentElement.scrollWidth") <= 380, path

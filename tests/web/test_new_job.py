@@ -180,3 +180,13 @@ def test_a_job_is_cloned_with_its_seeds(otto: Client, people: dict[str, User]) -
     otto.post("/jobs/new", {**fields, "do": "create"})
     second = Job.objects.exclude(pk=first.pk).get()
     assert json.loads(second.seeds) == json.loads(first.seeds)
+
+
+def test_the_form_takes_the_sample_that_is_asked_for(otto: Client, people: dict[str, User]) -> None:
+    sync_packs()
+    shop = otto.get("/jobs/new?pack=growth&sample=corner-shop").content.decode()
+    assert "Fern Street Books" in shop
+    for address in ("/jobs/new?pack=growth", "/jobs/new?pack=growth&sample=none"):
+        html = otto.get(address).content.decode()
+        assert "Fern Street Books" not in html and "Trade fairs" in html, address
+        assert "sample=corner-shop" in html

@@ -73,6 +73,9 @@ def filters_of(job: Job) -> list[str]:
         "/jobs/new?pack=growth&mode=paste&sample=",
         f"/conflicts/{conflict.pk}/decide/?next=",
         f"{one}answers/1.json?download=",
+        f"{one}weather/?part=",
+        *(f"/tools/?{name}=" for name in ("q", "state")),
+        *(f"/tools/search/?{name}=" for name in ("end", "before", "after")),
         "/sign-in/?next=",
         "/admin/runtime/job/?q=",
         "/admin/runtime/job/?p=",
@@ -150,6 +153,8 @@ def forms_of(job: Job) -> dict[str, dict[str, Any]]:
         "/jobs/new": {"pack": "growth", "mode": "paste", "text": "[]", "title": "t", "submit_key": "12345678"}
         | {"filename": "x.json", "do": "create"},
         f"{one}retry/": {"receipt": "12345678"},
+        "/tools/search/trip/": {"receipt": "12345678", "reason": "so"},
+        "/tools/search/reset/": {"receipt": "12345678", "reason": "so"},
         "/sign-in/": {"username": "otto", "password": "x", "next": "/"},
         f"{one}cancel/": {"receipt": "12345678", "reason": "so"},
     }

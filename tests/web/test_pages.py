@@ -31,6 +31,13 @@ def pages_of(job: Job) -> list[str]:
         f"/conflicts/{conflict.pk}/decide/",
         "/inbox/",
         f"/inbox/?job={job.pk}",
+        f"/jobs/{job.pk}/answers/1..{job.answer_version}/",
+        f"/jobs/{job.pk}/weather/",
+        "/tools/",
+        "/tools/?state=closed",
+        "/tools/search/",
+        "/tools/search/?end=done",
+        "/tools/search/forms/",
         "/packs/",
         "/packs/growth/",
     ]
@@ -83,6 +90,10 @@ def test_signing_out_is_a_post(otto: Client) -> None:
         "/packs/none/",
         "/nowhere/",
         "/jobs/999/answers/1/",
+        "/jobs/999/answers/1..2/",
+        "/jobs/999/weather/",
+        "/tools/none/",
+        "/tools/none/forms/",
     ],
 )
 def test_what_is_not_there_is_a_page_of_ours(otto: Client, page: str) -> None:
