@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
+from django.db import DatabaseError
+
 from runtime.lease import due_jobs
 from runtime.queue import enqueue_job, read_queued_ids
 from runtime.recovery import give_up_due, wake_due
+
+log = logging.getLogger(__name__)
 
 
 def reconcile_once() -> int:
@@ -13,8 +19,11 @@ def reconcile_once() -> int:
     Recovering jobs whose time has come get a row in their inbox first. If Redis is out nothing is enqueued; the next
     round finds the same jobs. A job that was enqueued twice is claimed once.
     """
-    give_up_due()
-    wake_due()
+    for round_of_the_clock in (give_up_due, wake_due):
+        try:
+            round_of_the_clock()
+        except DatabaseError:
+            log.exception("the clock's round failed; jobs that are due are enqueued all the same")
     queued = read_queued_ids()
     if queued is None:
         return 0

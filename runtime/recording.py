@@ -13,12 +13,12 @@ import orjson
 from django.db import connection, transaction
 from django.utils import timezone
 
-from runtime.engine import Commit, Core
+from runtime.engine import Commit, Core, Stop
 from runtime.engine.tiers import MAX_NAMED
 from runtime.lease import LEASE_SECONDS, Fenced, clock_sql
 from runtime.models import Answer, Conflict, Decision
 from runtime.models.job import ENDED
-from runtime.recovery import Parking, plan_parking
+from runtime.recovery import Parking, look_again, plan_parking
 
 ACTIVITY_LENGTH = 30
 MAX_REASON = 500
@@ -50,7 +50,10 @@ class Tenure:
     tokens: int = 0
     cost: float = 0.0
     retries: int = 0
-    asked_again: bool = False  # a person asked: recovering begins anew
+    retry_at: float | None = None
+    recovering_since: float | None = None
+    awaited: dict[str, float] = field(default_factory=dict)
+    asked_again: bool = False  # in this cycle a person asked for another try: recovering begins anew
     blocks: dict[str, int] = field(default_factory=dict)
 
 
@@ -102,6 +105,11 @@ def append_cycle(tenure: Tenure, core: Core, commit: Commit, started: dt.datetim
                 ],
             )
         _project(tenure, core, commit, last, now)
+    if parking is not None:
+        look_again(parking)
+    if tenure.asked_again:
+        tenure.asked_again, tenure.retries = False, 0
+        tenure.retry_at, tenure.recovering_since, tenure.awaited = None, None, {}
     return has_mail
 
 
@@ -109,7 +117,9 @@ def _plan_parking(tenure: Tenure, core: Core, commit: Commit) -> Parking | None:
     """Asks Redis how the breakers are, so it comes before the transaction."""
     if commit.stop is None or commit.stop.reason != "recovering":
         return None
-    return plan_parking(core.pack, commit.stop, 0 if tenure.asked_again else tenure.retries)
+    if tenure.asked_again:
+        return plan_parking(core.pack, commit.stop, 0, None, {})
+    return plan_parking(core.pack, commit.stop, tenure.retries, tenure.recovering_since, tenure.awaited)
 
 
 def _update_job(
@@ -135,11 +145,8 @@ def _update_job(
         values |= {"calls": tenure.calls, "tokens": tenure.tokens, "cost": tenure.cost}
     if stop is not None:
         values |= {"status": stop.reason, "settled_at": now}
+    values |= _recovering_fields(tenure, parking, stop)
     sets = ", ".join(f"{name} = %s" for name in values)
-    if stop is not None:
-        more, given = _recovering_sql(parking, tenure.asked_again)
-        sets += more
-        values |= given
     lease = "lease_until = NULL" if stop is not None else f"lease_until = {clock_sql()} + {LEASE_SECONDS}"
     with connection.cursor() as cursor:
         cursor.execute(
@@ -152,23 +159,33 @@ def _update_job(
     return bool(row[0])
 
 
-def _recovering_sql(parking: Parking | None, anew: bool) -> tuple[str, dict[str, Any]]:
-    """How the row says when a recovering job goes on: a part of SET, and its values in order.
+def _recovering_fields(tenure: Tenure, parking: Parking | None, stop: Stop | None) -> dict[str, Any]:
+    """What the row says of recovering. A person who asks for another try begins it anew, whatever comes of the try.
 
-    A retry that was planned stays planned when something else woke the job, unless a person asked for one.
+    A retry that was planned stays planned when something else woke the job.
     """
-    if parking is None:
-        return (
-            ", retry_at = NULL, give_up_at = NULL, recovering_since = NULL, retries = 0, waits_on = ''",
-            {},
-        )
-    clock = clock_sql()
-    since = clock if anew else f"COALESCE(recovering_since, {clock})"
-    retry_at = f"{clock} + %s" if anew else f"COALESCE(retry_at, {clock} + %s)"
-    sets = f", retry_at = {retry_at}, give_up_at = {since} + %s, recovering_since = {since}, waits_on = %s"
-    if anew:
-        sets += ", retries = 0"
-    return sets, {"retry_in": parking.retry_in, "give_up": parking.give_up_after, "waits": parking.waits_on}
+    fields: dict[str, Any] = {}
+    if tenure.asked_again:
+        fields = {"retry_at": None, "give_up_at": None, "recovering_since": None, "retries": 0}
+    if parking is not None:
+        planned = None if tenure.asked_again else tenure.retry_at
+        return fields | {
+            "retry_at": parking.retry_at if planned is None else planned,
+            "give_up_at": parking.give_up_at,
+            "recovering_since": parking.since,
+            "waits_on": parking.waits_on,
+            "awaited": orjson.dumps(parking.awaited).decode(),
+        }
+    if stop is not None:
+        return {
+            "retry_at": None,
+            "give_up_at": None,
+            "recovering_since": None,
+            "retries": 0,
+            "waits_on": "",
+            "awaited": "{}",
+        }
+    return fields
 
 
 def stop_sentence(core: Core, commit: Commit) -> str:

@@ -6,15 +6,16 @@ the clock never leaks into the engine (D2.1). All times are the database's.
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import random
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import F
 
 from runtime.engine import PackSpec, Stop
 from runtime.engine.tiers import may_recover
@@ -23,44 +24,90 @@ from runtime.models import Decision, Job, Tool
 from runtime.queue import enqueue_job
 from runtime.tools.gate import BreakerState, shared_gate
 
+log = logging.getLogger(__name__)
+
 CLOCK = "@clock"
-SHORTEST_PAUSE = 1.0
-FIRST_PAUSE = 5.0  # seconds before the first retry; doubled each time
+SHORTEST_PAUSE = 1.0  # seconds
+FIRST_PAUSE = 5.0  # before the first retry; doubled each time
 LONGEST_PAUSE = 300.0
 JITTER = 0.2
 MOST_AT_ONCE = 200
+WAITS_ON_LENGTH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Parking:
-    """What a recovering job's row is told: seconds until it is tried again; seconds from the start of its recovering
-    until something is given up; the tools it waits for."""
+    """What a recovering job's row is told. Times are seconds since 1970; `awaited` says since when each optional agent
+    is waited for, `shut` which tools had an open breaker when this was planned."""
 
-    retry_in: float
-    give_up_after: float
+    retry_at: float
+    give_up_at: float
+    since: float
     waits_on: str
+    awaited: dict[str, float] = field(default_factory=dict)
+    shut: frozenset[str] = frozenset()
 
 
-def plan_parking(pack: PackSpec, stop: Stop, retries: int) -> Parking:
-    """When a job that stops as `recovering` goes on: when its breakers let a probe through, else by backoff."""
-    tools = sorted({str(c["tool"]) for c in stop.causes if may_recover(dict(c)) and c.get("tool")})
-    pause = min(FIRST_PAUSE * 2 ** min(retries, 10), LONGEST_PAUSE)
+def plan_parking(
+    pack: PackSpec, stop: Stop, retries: int, since: float | None, awaited: Mapping[str, float]
+) -> Parking:
+    """When a job that stops as `recovering` goes on: as soon as one of the tools it waits for may answer.
+
+    `since` and `awaited` are what it was told when it parked before.
+    """
+    now = _clock()
+    since = now if since is None else since
+    causes = [dict(cause) for cause in stop.causes if may_recover(dict(cause))]
+    tools = sorted({str(cause["tool"]) for cause in causes if cause.get("tool")})
     states = shared_gate().states(tools) if tools else {}
-    for state in states.values():
-        pause = _until_probe(state, pause)
-    waits = [float(c["wait"]) for c in stop.causes if c["what"] == "awaited"]
-    limit = min([*waits, pack.budget.recovery_seconds])
-    spread = pause * (1 + JITTER * random.random())
-    return Parking(spread, limit, f" {' '.join(tools)} " if tools else "")
+    backoff = min(FIRST_PAUSE * 2 ** min(retries, 10), LONGEST_PAUSE)
+    pauses = [_pause_of(tool, states[tool], causes, backoff) for tool in tools]
+    if any(not cause.get("tool") for cause in causes) or not pauses:
+        pauses.append(backoff)
+    waited = {str(c["agent"]): awaited.get(str(c["agent"]), now) for c in causes if c["what"] == "awaited"}
+    limits = [waited[str(c["agent"])] + float(c["wait"]) for c in causes if c["what"] == "awaited"]
+    return Parking(
+        retry_at=now + min(pauses) * (1 + JITTER * random.random()),
+        give_up_at=min([*limits, since + pack.budget.recovery_seconds]),
+        since=since,
+        waits_on=_joined(tools),
+        awaited=waited,
+        shut=frozenset(tool for tool, state in states.items() if state.status != "closed"),
+    )
 
 
-def _until_probe(state: BreakerState, pause: float) -> float:
-    """Seconds until a call has a chance. Redis' clock may differ from ours, so no wait is taken at its word."""
+def _clock() -> float:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {clock_sql()}")
+        return float(cursor.fetchone()[0])
+
+
+def _pause_of(tool: str, state: BreakerState, causes: list[dict[str, Any]], backoff: float) -> float:
+    """Seconds until a call of the tool has a chance. Redis' clock may differ from ours, so its times are bounded."""
     if state.status == "open" and state.next_probe is not None:
         return min(max(state.next_probe - time.time(), SHORTEST_PAUSE), LONGEST_PAUSE)
+    if state.status == "closed" and all(c["cls"] == "circuit_open" for c in causes if c.get("tool") == tool):
+        return SHORTEST_PAUSE  # it has closed since
     if state.paused_until is not None:
-        return min(max(state.paused_until - time.time(), pause), LONGEST_PAUSE)
-    return pause
+        return min(max(state.paused_until - time.time(), backoff), LONGEST_PAUSE)
+    return backoff
+
+
+def _joined(tools: list[str]) -> str:
+    """The names between spaces, as many as the column holds: one that is left out wakes nobody before the backoff."""
+    text = " "
+    for tool in tools:
+        if len(text) + len(tool) + 1 <= WAITS_ON_LENGTH:
+            text += f"{tool} "
+    return "" if text == " " else text
+
+
+def look_again(parking: Parking) -> None:
+    """After a parking is committed: a breaker that closed in between has woken nobody who was not parked yet."""
+    if parking.shut:
+        for tool, state in shared_gate().states(sorted(parking.shut)).items():
+            if state.status == "closed":
+                wake_waiting(tool)
 
 
 def wake_waiting(tool: str) -> None:
@@ -75,51 +122,71 @@ def wake_waiting(tool: str) -> None:
 
 
 def wake_due() -> int:
-    """Puts a row into the inbox of each recovering job that is due, and tells the queue. Returns how many.
+    """Puts a row into the inbox of recovering jobs that are due, and tells the queue. Returns how many.
 
     Of the jobs that wait for a tool whose breaker is open, as many go on as may probe it; the others stay due until
-    it closes, or a hundred jobs would be taken up to be told that it is open.
+    it closes, or a hundred jobs would be taken up to be told that it is open. They keep nobody else waiting.
     """
-    due = _due("retry_at")
-    allowed = _Allowance({name for _, waits, _ in due for name in waits.split()})
-    return sum(_wake(job_id) for job_id, waits, _ in due if allowed.take(waits.split()))
+    allowed = _Allowance()
+    passed_over: set[str] = set()
+    woken = 0
+    while woken < MOST_AT_ONCE:
+        due = _due("retry_at", passed_over)
+        if not due:
+            break
+        for job_id, waits in due:
+            if waits not in passed_over and allowed.take(waits.split()):
+                woken += _safely(_wake, job_id)
+            else:
+                passed_over.add(waits)
+        if len(due) < MOST_AT_ONCE:
+            break
+    return woken
 
 
 class _Allowance:
-    """How many jobs may be tried for each tool in this round."""
+    """How many jobs may be tried for each tool in this round; no entry for a tool whose breaker is closed."""
 
-    def __init__(self, names: Iterable[str]) -> None:
-        wanted = sorted(names)
-        states: Mapping[str, BreakerState] = shared_gate().states(wanted) if wanted else {}
-        probes = dict(Tool.objects.filter(name__in=wanted).values_list("name", "probes"))
+    def __init__(self) -> None:
+        probes = dict(Tool.objects.values_list("name", "probes"))
         self.left: dict[str, int] = {}
-        for name, state in states.items():
+        for name, state in shared_gate().states(sorted(probes)).items() if probes else ():
             if state.status == "open":
                 self.left[name] = 0  # a probe that is due is told as half open
             elif state.status == "half_open":
-                self.left[name] = max(0, probes.get(name, 1) - state.in_flight)
+                self.left[name] = max(0, probes[name] - state.in_flight)
 
     def take(self, tools: list[str]) -> bool:
         """Whether a job that waits for these may be tried; one tool that lets it through is enough."""
-        open_ones = [name for name in tools if name in self.left]
-        if len(open_ones) < len(tools) or not tools:
+        if any(name not in self.left for name in tools) or not tools:
             return True
-        for name in open_ones:
+        for name in tools:
             if self.left[name] > 0:
                 self.left[name] -= 1
                 return True
         return False
 
 
-def _due(column: str) -> list[tuple[int, str, int]]:
-    """(id, waits_on, retries) of recovering jobs whose time has come, those tried least first."""
+def _due(column: str, passed_over: Iterable[str] = ()) -> list[tuple[int, str]]:
+    """(id, waits_on) of recovering jobs whose time has come, those tried least first."""
+    without = sorted(passed_over)
+    unless = f"AND waits_on NOT IN ({', '.join(['%s'] * len(without))})" if without else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT id, waits_on, retries FROM runtime_job WHERE status = 'recovering' AND {column} <= {clock_sql()} "
+            f"SELECT id, waits_on FROM runtime_job WHERE status = 'recovering' AND {column} <= {clock_sql()} {unless} "
             "ORDER BY retries, id LIMIT %s",
-            [MOST_AT_ONCE],
+            [*without, MOST_AT_ONCE],
         )
-        return [(int(pk), str(waits), int(retries)) for pk, waits, retries in cursor.fetchall()]
+        return [(int(pk), str(waits)) for pk, waits in cursor.fetchall()]
+
+
+def _safely(act: Callable[[int], int], job_id: int) -> int:
+    """One job's trouble is not that of all others."""
+    try:
+        return act(job_id)
+    except Exception:
+        log.exception("job %s could not be told what the clock says", job_id)
+        return 0
 
 
 def _wake(job_id: int) -> int:
@@ -139,33 +206,45 @@ def _wake(job_id: int) -> int:
 
 def give_up_due() -> int:
     """Stops waiting where the pack's limit is over. Returns how many jobs were told."""
-    return sum(_give_up(job_id) for job_id, _, _ in _due("give_up_at"))
+    return sum(_safely(_give_up, job_id) for job_id, _ in _due("give_up_at"))
 
 
 def _give_up(job_id: int) -> int:
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"UPDATE runtime_job SET give_up_at = NULL WHERE id = %s AND status = 'recovering' "
-                f"AND give_up_at <= {clock_sql()} RETURNING epoch, {clock_sql()} - recovering_since",
-                [job_id],
-            )
-            row = cursor.fetchone()
-        if row is None:
+        # Whoever asks for another try locks the row too: one of the two comes first.
+        job = Job.objects.select_for_update().get(pk=job_id)
+        now = _clock()
+        since = job.recovering_since
+        if job.status != "recovering" or since is None or job.give_up_at is None or job.give_up_at > now:
             return 0
-        job = Job.objects.get(pk=job_id)
+        if Decision.objects.filter(job=job, status="pending", act="retry").exists():
+            return 0  # recovering is about to begin anew
         limit = float(job.frozen_spec()["budget"].get("recovery_seconds", 86_400.0))
-        receipt = f"clock-{job_id}-{row[0]}-give-up"
-        if float(row[1]) >= limit:
+        receipt = f"clock-{job_id}-{job.epoch}-give-up"
+        job.give_up_at = None
+        if since + limit <= now:
             _add_row(job_id, "give_up", receipt, reason=f"given up after {spoken(limit)} of trying")
-            return 1
-        overdue = [c for c in job.causes if c["what"] == "awaited" and float(c["wait"]) <= float(row[1])]
-        for cause in overdue:
-            reason = f"not waited for any longer than {spoken(float(cause['wait']))}"
-            _add_row(job_id, "give_up", f"{receipt}-{cause['agent']}", reason, {"on": cause["agent"]})
-        if not overdue:
-            Job.objects.filter(pk=job_id).update(give_up_at=F("recovering_since") + limit)
+        else:
+            overdue = [c for c in job.causes if c["what"] == "awaited" and _is_overdue(job, c, now)]
+            for cause in overdue:
+                reason = f"not waited for any longer than {spoken(float(cause['wait']))}"
+                _add_row(
+                    job_id, "give_up", f"{receipt}-{_short(cause['agent'])}", reason, {"on": cause["agent"]}
+                )
+            if not overdue:
+                job.give_up_at = since + limit
+        job.save(update_fields=["give_up_at"])
     return 1
+
+
+def _is_overdue(job: Job, cause: Mapping[str, Any], now: float) -> bool:
+    since = job.awaited.get(cause["agent"])
+    return since is not None and float(since) + float(cause["wait"]) <= now
+
+
+def _short(name: str) -> str:
+    """A receipt is short, an agent's name may be long."""
+    return hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
 def _add_row(

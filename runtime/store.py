@@ -79,8 +79,8 @@ def _bodies(job_id: int) -> Iterator[bytes]:
 def load_core(job: Job) -> Core:
     """The job's engine as of its last committed cycle, merged anew and checked against the chain (D7.4)."""
     if not job.cycle:
-        return Core(pack_of(job))
-    return replay(pack_of(job), read_cycles(job.pk))
+        return Core(pack_of(job), job.engine_version)
+    return replay(pack_of(job), read_cycles(job.pk), job.engine_version)
 
 
 def has_mail(job_id: int) -> bool:
@@ -91,6 +91,11 @@ def has_mail(job_id: int) -> bool:
             "SELECT 1 FROM runtime_decision WHERE job_id = %s AND status = 'pending' LIMIT 1", [job_id]
         )
         return cursor.fetchone() is not None
+
+
+def is_cancel_asked(job_id: int) -> bool:
+    """Whether somebody asked for the job's end, and its runtime has not heard of it yet."""
+    return Decision.objects.filter(job_id=job_id, status="pending", act="cancel").exists()
 
 
 def pending_rows(job_id: int) -> list[InboxRow]:

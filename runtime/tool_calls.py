@@ -3,90 +3,132 @@ merged (D5.5)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import orjson
-from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db import DataError, InterfaceError, OperationalError, connection, transaction
+from django.db.models import F, Q, Sum
 from django.utils import timezone
 
 from runtime.actions.pack_specs import tool_spec_from_row
 from runtime.agents.functions import Function
 from runtime.engine import Effect, Failure, PackSpec
-from runtime.models import Tool, ToolCall
+from runtime.models import Job, Tool, ToolCall
 from runtime.recovery import wake_waiting
+from runtime.tools.failures import TRANSIENT
 from runtime.tools.gate import shared_gate
 from runtime.tools.record import CallName, Recorded
 from runtime.tools.session import ToolSession
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 TOOL_KINDS = ("http", "llm", "mcp")
 MAX_MESSAGE = 500
 
 
-class DbRecorder:
-    """The calls of one job as rows. Its methods block on the database, so they run in a thread of their own."""
+class Superseded(Exception):
+    """Another runtime has the job, or has had this call answered: nothing more may be sent for it."""
 
-    def __init__(self, job_id: int, worker: str = "") -> None:
+
+class DbRecorder:
+    """The calls of one job as rows, for the runtime that claimed it under `epoch`.
+
+    Its methods block on the database, so they run in a thread of their own, whose connection nobody else looks after:
+    one that was cut since the last call is made anew.
+    """
+
+    def __init__(self, job_id: int, epoch: int, worker: str = "") -> None:
         self.job_id = job_id
+        self.epoch = epoch
         self.worker = worker
 
     def find(self, name: CallName) -> Recorded | None:
         """What the very same call came to before, None if it never finished."""
-        row = self._rows(name).exclude(status="started").first()
+        row = _connected(lambda: self._rows(name).exclude(status="started").first())
         return None if row is None else _recorded(row)
 
     def attempt(self, name: CallName, tool: str, number_of_attempt: int) -> None:
-        """Notes that a request is about to be sent; those that an earlier runtime sent before it died count too."""
-        if self._rows(name).update(attempts=F("attempts") + 1):
-            return
-        try:
-            with transaction.atomic():
-                ToolCall.objects.create(
-                    job_id=self.job_id,
-                    **name._asdict(),
-                    tool=tool,
-                    attempts=1,
-                    worker=self.worker,
-                    started_at=timezone.now(),
-                )
-        except IntegrityError:  # a runtime that was thought dead asks the same at this moment
-            self._rows(name).update(attempts=F("attempts") + 1)
+        """Notes that a request is about to be sent; those that an earlier runtime sent before it died count too.
+
+        Raises Superseded: a runtime that was thought dead must not send what another has had answered (D7.1).
+        """
+        _connected(lambda: self._note_attempt(name, tool))
+
+    def _note_attempt(self, name: CallName, tool: str) -> None:
+        with transaction.atomic():
+            if not Job.objects.filter(pk=self.job_id, epoch=self.epoch).exists():
+                raise Superseded(f"job {self.job_id}: epoch {self.epoch} is superseded")
+            row, is_new = ToolCall.objects.get_or_create(
+                job_id=self.job_id,
+                **name._asdict(),
+                defaults={"tool": tool, "attempts": 1, "worker": self.worker, "started_at": timezone.now()},
+            )
+            if not is_new and not self._rows(name).filter(status="started").update(
+                attempts=F("attempts") + 1
+            ):
+                raise Superseded(f"job {self.job_id}: call {row.pk} was answered meanwhile")
 
     def finish(self, name: CallName, tool: str, recorded: Recorded) -> Recorded:
         """Writes down what the call came to; gives what stands in the record, which another may have written first."""
-        failure = recorded.failure
-        now = timezone.now()
-        fields: dict[str, Any] = {
-            "status": "done" if failure is None else "failed",
-            "http_status": recorded.http_status,
-            "tokens_in": recorded.tokens_in,
-            "tokens_out": recorded.tokens_out,
-            "cost": recorded.cost,
-            "duration_ms": recorded.duration_ms,
-            "finished_at": now,
-        }
-        if failure is None:
-            fields["result"] = orjson.dumps(recorded.value).decode()
-        else:
-            fields |= {
-                "cls": failure.cls,
-                "message": failure.message[:MAX_MESSAGE],
-                "transient": failure.transient,
-            }
-        if not self._rows(name).filter(status="started").update(**fields):
-            # Refused before anything was sent (an open breaker, a spent budget), or somebody was first.
-            row, _ = ToolCall.objects.get_or_create(
-                job_id=self.job_id,
-                **name._asdict(),
-                defaults={**fields, "tool": tool, "worker": self.worker, "started_at": now},
+        try:
+            return _connected(lambda: self._note_end(name, tool, recorded))
+        except DataError:
+            # Whatever the database cannot hold is no answer, and must not be asked for again and again.
+            log.exception("job %s: what %s answered cannot be stored", self.job_id, tool)
+            unfit = Failure("bad_output", f"{tool} answered what cannot be stored.", False, tool)
+            return _connected(
+                lambda: self._note_end(name, tool, recorded._replace(value=None, failure=unfit))
             )
-        else:
-            row = self._rows(name).get()
+
+    def _note_end(self, name: CallName, tool: str, recorded: Recorded) -> Recorded:
+        now = timezone.now()
+        fields = _fields_of(recorded) | {"finished_at": now}
+        if self._rows(name).filter(status="started").update(**fields):
+            return _recorded(self._rows(name).get())
+        # Refused before anything was sent (an open breaker), or somebody was first.
+        row, _ = ToolCall.objects.get_or_create(
+            job_id=self.job_id,
+            **name._asdict(),
+            defaults={**fields, "tool": tool, "worker": self.worker, "started_at": now},
+        )
         return _recorded(row)
 
     def _rows(self, name: CallName) -> Any:
         return ToolCall.objects.filter(job_id=self.job_id, **name._asdict())
+
+
+def _fields_of(recorded: Recorded) -> dict[str, Any]:
+    failure = recorded.failure
+    fields: dict[str, Any] = {
+        "status": "done" if failure is None else "failed",
+        "http_status": recorded.http_status,
+        "tokens_in": recorded.tokens_in,
+        "tokens_out": recorded.tokens_out,
+        "cost": recorded.cost,
+        "duration_ms": recorded.duration_ms,
+    }
+    if failure is None:
+        return fields | {"result": orjson.dumps(recorded.value).decode()}
+    return fields | {
+        "cls": failure.cls,
+        "message": failure.message[:MAX_MESSAGE],
+        "transient": failure.transient,
+    }
+
+
+def _connected(act: Callable[[], T]) -> T:
+    """Does it, once more on a new connection if the old one turns out to be gone."""
+    try:
+        return act()
+    except (OperationalError, InterfaceError) as error:
+        if connection.in_atomic_block:
+            raise  # a transaction that is not ours cannot be begun again
+        log.warning("the record of calls lost its connection (%s); it is made anew", error)
+        connection.close()
+        return act()
 
 
 def _recorded(row: ToolCall) -> Recorded:
@@ -104,19 +146,24 @@ def _recorded(row: ToolCall) -> Recorded:
 
 
 class JobTools:
-    """One job's use of tools while a runtime has it. `calls`, `tokens` and `cost` are over the job's whole life."""
+    """One job's use of tools while a runtime has it. `calls`, `tokens` and `cost` are over the job's whole life.
 
-    def __init__(
-        self, job_id: int, pack: PackSpec, calls: int, tokens: int, cost: float, worker: str
-    ) -> None:
-        self.job_id = job_id
+    Against the budget of calls counts what was answered. Requests to a tool that is out are bounded by its breaker and
+    the job's own patience; a day of them must not use up what the job may ask once the tool is back (D5.4).
+    """
+
+    def __init__(self, job: Job, pack: PackSpec, epoch: int, worker: str) -> None:
+        self.job_id = job.pk
         self.pack = pack
-        self.calls = calls
-        self.tokens = tokens
-        self.cost = cost
-        self.recorder = DbRecorder(job_id, worker)
+        self.calls = job.calls
+        self.tokens = job.tokens
+        self.cost = job.cost
+        self.recorder = DbRecorder(job.pk, epoch, worker)
+        in_vain = Q(status="started") | Q(status="failed", transient=True)
+        merged = ToolCall.objects.filter(job_id=job.pk, cycle__lte=job.cycle).exclude(in_vain)
+        self.answered: int = merged.aggregate(n=Sum("attempts"))["n"] or 0
 
-    def session(self, cycle: int) -> ToolSession:
+    def session(self, cycle: int, should_stop: Callable[[], bool]) -> ToolSession:
         """The session of one cycle, with the tools as they are configured now: what an admin mends helps at once."""
         budget = self.pack.budget
         return ToolSession(
@@ -125,9 +172,10 @@ class JobTools:
             {row.name: tool_spec_from_row(row) for row in Tool.objects.all()},
             shared_gate(),
             self.recorder,
-            max(0, budget.calls - self.calls),
+            max(0, budget.calls - self.answered),
             max(0, budget.tokens - self.tokens),
             on_closed=wake_waiting,
+            should_stop=should_stop,
         )
 
     def count(self, effects: Iterable[Effect]) -> None:
@@ -135,6 +183,7 @@ class JobTools:
         for effect in effects:
             for call in effect.calls:
                 self.calls += call.attempts
+                self.answered += 0 if call.cls in TRANSIENT else call.attempts
                 self.tokens += call.tokens_in + call.tokens_out
                 self.cost += call.cost
 

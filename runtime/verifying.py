@@ -99,7 +99,8 @@ def replay_record(record: Record) -> Core:
     """
     try:
         _compare_seeds(record)
-        core = replay(record.pack, (_as_recorded(cycle) for cycle in _chained(record.cycles())))
+        version = int(record.job.get("engine_version", 1))
+        core = replay(record.pack, (_as_recorded(cycle) for cycle in _chained(record.cycles())), version)
     except (ReplayError, PackError) as error:
         raise RecordBroken(str(error)) from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connections, transaction
 from django.utils import timezone
 
 from runtime import store
@@ -21,7 +21,7 @@ from runtime.agents import all_packs, functions_for, run_all
 from runtime.engine import Core, Effect, InboxRow, Run, Seed, Stop
 from runtime.engine.replay import ReplayError
 from runtime.events import publish_job_event
-from runtime.lease import Fenced, claim_job, hand_over, kept_lease
+from runtime.lease import Fenced, claim_job, hand_over, kept_lease, renew_lease
 from runtime.models import Cycle, Job, JobStatus
 from runtime.queue import enqueue_job, stop_requested
 from runtime.recording import Tenure, append_cycle, refuse_rest
@@ -34,6 +34,7 @@ Rows = list[Seed | InboxRow]
 
 # A job that takes its worker down with it must not take down one after another for ever.
 MAX_FRUITLESS_CLAIMS = 5
+RECORD_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds; together about as long as a lease
 
 
 def settle_process() -> None:
@@ -64,12 +65,31 @@ def run_job(job_id: int) -> str:
         if epoch is None:
             return status
         try:
-            status = _run_claimed(int(job_id), epoch)
+            status = _run_recorded(int(job_id), epoch)
             if stop_requested():
                 return status
         except Fenced as fenced:
             log.warning("%s; another runtime goes on with it", fenced)
             return ""
+
+
+def _run_recorded(job_id: int, epoch: int) -> str:
+    """Runs a claimed job; while its calls of tools cannot be recorded, it is taken up again under the same claim.
+
+    That is the database's trouble and not the job's: it must not count as a runtime that died of it.
+    """
+    for pause in (*RECORD_PAUSES, None):
+        try:
+            return _run_claimed(job_id, epoch)
+        except Unrecorded as unrecorded:
+            if pause is None or stop_requested():
+                raise
+            log.warning("job %s: %s It is taken up again in %g s.", job_id, unrecorded, pause)
+            time.sleep(pause)
+            connections.close_all()
+            if not renew_lease(job_id, epoch):
+                raise Fenced(f"job {job_id}: epoch {epoch} is superseded") from None
+    raise AssertionError("unreachable")
 
 
 def _run_claimed(job_id: int, epoch: int) -> str:
@@ -81,12 +101,15 @@ def _run_claimed(job_id: int, epoch: int) -> str:
         job_id,
         epoch,
         worker_name(),
-        list(job.activity),
-        job.ran_seconds,
-        job.calls,
-        job.tokens,
-        job.cost,
-        job.retries,
+        activity=list(job.activity),
+        ran_seconds=job.ran_seconds,
+        calls=job.calls,
+        tokens=job.tokens,
+        cost=job.cost,
+        retries=job.retries,
+        retry_at=job.retry_at,
+        recovering_since=job.recovering_since,
+        awaited=dict(job.awaited),
     )
     with kept_lease(job_id, epoch) as lost:
         try:
@@ -123,7 +146,7 @@ def drive(
     has_mail = store.has_mail(job.pk)
     tools: JobTools | None = None
     if uses_tools(core.pack, functions):
-        tools = JobTools(job.pk, core.pack, tenure.calls, tenure.tokens, tenure.cost, tenure.worker)
+        tools = JobTools(job, core.pack, tenure.epoch, tenure.worker)
     while True:
         if lost():
             raise Fenced(f"job {job.pk}: the lease was lost")
@@ -131,13 +154,16 @@ def drive(
         inbox = store.pending_rows(job.pk) if has_mail else []
         if inbox:
             tenure.ran_seconds = 0.0
-            tenure.asked_again |= any(row.act == "retry" for row in inbox)
+            tenure.asked_again = any(row.act == "retry" for row in inbox)
         runs = core.begin([*rows, *inbox])
         rows = []
         if tools is None or not runs:
             effects = run_all(runs, functions)
         else:
-            effects = _run_with_tools(runs, functions, core.cycle, tools, tenure)
+            try:
+                effects = _run_with_tools(runs, functions, core.cycle, tools, tenure, lost)
+            except Abandoned:
+                return _leave(job.pk, tenure.epoch)
         commit = core.finish(effects, _out_of_time(core, tenure))
         seconds = time.perf_counter() - clock
         tenure.ran_seconds += seconds
@@ -146,20 +172,46 @@ def drive(
         if commit.stop is not None:
             return commit.stop.reason
         if stop_requested():
-            hand_over(job.pk, tenure.epoch)
-            enqueue_job(job.pk)
-            return str(JobStatus.QUEUED)
+            return _leave(job.pk, tenure.epoch)
+
+
+def _leave(job_id: int, epoch: int) -> str:
+    """Gives the job up, for another runtime to go on with."""
+    hand_over(job_id, epoch)
+    enqueue_job(job_id)
+    return str(JobStatus.QUEUED)
+
+
+class Abandoned(Exception):
+    """The cycle under way was broken off, and nothing of it is committed. What its calls brought is on record."""
+
+
+def _must_leave(job_id: int, lost: Callable[[], bool]) -> bool:
+    """Whether the cycle is to be broken off: somebody else has the job, or wants it to end, or this worker to stop."""
+    return lost() or stop_requested() or store.is_cancel_asked(job_id)
 
 
 def _run_with_tools(
-    runs: Sequence[Run], functions: Mapping[str, Any], cycle: int, tools: JobTools, tenure: Tenure
+    runs: Sequence[Run],
+    functions: Mapping[str, Any],
+    cycle: int,
+    tools: JobTools,
+    tenure: Tenure,
+    lost: Callable[[], bool],
 ) -> list[Effect]:
-    session = tools.session(cycle)
+    """Runs agents that may call tools. Raises Abandoned, or Unrecorded if a call could not be written down.
+
+    A cycle of many calls may take long, so it is asked meanwhile whether it should end. Out of time it is committed as
+    far as it came; otherwise it is left as if it had never begun, for whoever takes the job up next: what was answered
+    is on record, so nothing is asked twice.
+    """
+    over = time.perf_counter() + tools.pack.budget.seconds - tenure.ran_seconds
+    session = tools.session(cycle, lambda: time.perf_counter() > over or _must_leave(tenure.job_id, lost))
     effects = run_all(runs, functions, session=session)
     if session.trouble is not None:
-        # A call could not be written down, so it was not made. That is no outcome of the agent's: the cycle is left
-        # as if it had never begun, for whoever takes the job up when the database answers.
         raise session.trouble
+    if session.is_stopped and _must_leave(tenure.job_id, lost):
+        raise Abandoned(f"job {tenure.job_id}: cycle {cycle} is left")
     tools.count(effects)
     tenure.calls, tenure.tokens, tenure.cost = tools.calls, tools.tokens, tools.cost
     return effects

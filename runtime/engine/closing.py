@@ -45,8 +45,10 @@ def _lack(gap: Gap) -> Gap:
 class Closing:
     """What was judged and published last, and the budget since the last outside input."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, engine_version: int) -> None:
         self.ledger = ledger
+        self.engine_version = engine_version
+        self.idle = 0  # cycles in which the clock had something tried again, and nothing came of it
         self.tier = 0
         self.cancelled = False
         self.cycles = 0
@@ -69,8 +71,10 @@ class Closing:
         """
         ledger = self.ledger
         self.cycles += 1
-        for at in [at for at in ledger.given_up if not ledger.agents[at].failed]:
-            del ledger.given_up[at]
+        for at, item in [*ledger.given_up]:
+            failure = ledger.agents[at].failed.get(item)
+            if failure is None or not failure.transient:
+                del ledger.given_up[at, item]
         due = lowest_tier(ledger)
         halted = self._halted(due, swing, outside)
         if due and not halted and due <= ran:
@@ -144,13 +148,13 @@ class Closing:
         budget = self.ledger.plan.pack.budget
         if (
             self.cycles < budget.cycles
-            and self.ledger.cycle < budget.lifetime_cycles
+            and self.ledger.cycle - self.idle < budget.lifetime_cycles
             and self.ledger.standing <= budget.facts
         ):
             return None
         for name, have, limit in (
             ("cycles", self.cycles, budget.cycles),
-            ("lifetime_cycles", self.ledger.cycle, budget.lifetime_cycles),
+            ("lifetime_cycles", self.ledger.cycle - self.idle, budget.lifetime_cycles),
             ("facts", self.ledger.standing, budget.facts),
         ):
             if have >= limit if name != "facts" else have > limit:
@@ -188,7 +192,8 @@ class Closing:
                 {"what": "tier", "text": f"tier {upto + 1} is still being worked on", "tier": upto + 1}
             )
         marked = marks(ledger, self.provisional)
-        form = orjson.dumps([self.tier, [_lack(g) for g in gaps], marked], option=orjson.OPT_SORT_KEYS)
+        told = gaps if self.engine_version < 2 else [_lack(g) for g in gaps]
+        form = orjson.dumps([self.tier, told, marked], option=orjson.OPT_SORT_KEYS)
         if form == self._published and not ledger.unanswered:
             return
         self._published = form
@@ -220,7 +225,7 @@ class Closing:
         if self.tier == ledger.plan.top_tier:
             return Stop("converged", [])
         spent = [g for g in gaps if g.get("cls") == "over_budget"]
-        if spent:
+        if spent and self.engine_version >= 2:
             return Stop("exhausted", spent + [g for g in gaps if g not in spent])
         if any(may_recover(g) for g in gaps):
             return Stop("recovering", gaps)

@@ -21,7 +21,7 @@ from runtime.engine.conflicts import settle_questions
 from runtime.engine.desk import Receipt, apply_row, apply_seed
 from runtime.engine.eligible import NO_PLAN, Plan, Run, lowest_tier, make_plan
 from runtime.engine.flush import flush
-from runtime.engine.inputs import Effect, InboxRow, Seed
+from runtime.engine.inputs import CLOCK_ACTS, Effect, InboxRow, Seed
 from runtime.engine.ledger import AgentState, Ledger
 from runtime.engine.log import GENESIS, Entry, chain
 from runtime.engine.merge import merge_run, withdraw
@@ -35,6 +35,8 @@ from runtime.engine.state import FACT, Shown, Slot, Voice
 from runtime.engine.view import Fact
 
 # Raised whenever the same record would merge to another journal; old jobs keep the number they were begun with.
+# 2: an answer whose gaps differ only in how a tool failed is not published again; a spent budget of calls ends a job as
+#    `exhausted`.
 ENGINE_VERSION = 2
 
 
@@ -56,14 +58,14 @@ class Commit(NamedTuple):
 
 
 class Core:
-    """One job's engine. Raises PackError for a pack that cannot be run."""
+    """One job's engine, of the version that the job was begun with. Raises PackError for a pack that cannot be run."""
 
-    def __init__(self, pack: PackSpec) -> None:
+    def __init__(self, pack: PackSpec, engine_version: int = ENGINE_VERSION) -> None:
         self.plan = compile_pack(pack)
         self.pack = pack
         self.ledger = Ledger(self.plan)
         self.watch = Watch(self.ledger) if self.plan.has_loops else None
-        self.closing = Closing(self.ledger)
+        self.closing = Closing(self.ledger, engine_version)
         self.digest = GENESIS
         self.stop: Stop | None = None
         self._work: Plan = NO_PLAN
@@ -71,6 +73,7 @@ class Core:
         self._changed: dict[Slot, Shown] = {}
         self._asked_slots: dict[Slot, None] = {}
         self._first_seq = 1
+        self._by_clock = False
 
     @property
     def cycle(self) -> int:
@@ -96,18 +99,20 @@ class Core:
         self._receipts = []
         self._changed = {}
         self._asked_slots = {}
-        outside = False
+        outside = by_person = False
         for row in rows:
             if self.closing.cancelled:
                 break  # whatever was asked after the cancel is not answered by a job that has ended
             if type(row) is Seed:
                 apply_seed(ledger, row)
-                outside = True
+                outside = by_person = True
             elif isinstance(row, InboxRow):
                 receipt = apply_row(ledger, row)
                 self._receipts.append(receipt)
                 outside = outside or receipt.result == "applied"
+                by_person |= row.act not in CLOCK_ACTS
                 self.closing.cancelled |= row.act == "cancel"
+        self._by_clock = outside and not by_person
         if outside:
             self.closing.restart()
             if self.watch is not None:
@@ -140,6 +145,8 @@ class Core:
             self._drop_unfounded()
         if self._asked_slots:
             settle_questions(ledger, self._asked_slots)
+        if self._by_clock and not any((s.status, s.raw, s.strength) != b for s, b in self._changed.items()):
+            self.closing.idle += 1  # a day of trying again must not use up a job's life (D5.4)
         self._work = NO_PLAN
         swing = None
         if self.watch is not None and (prepared or work.silenced):

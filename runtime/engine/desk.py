@@ -173,8 +173,8 @@ def _retry(ledger: Ledger, row: InboxRow, fields: dict[str, Any]) -> Receipt:
 
 
 def _give_up(ledger: Ledger, row: InboxRow, fields: dict[str, Any]) -> Receipt:
-    """Stops waiting for failures that may recover: of the agent named, or of all. They are tried again only when
-    somebody asks, and count as given up until the agent has no failure left."""
+    """Stops waiting for failures that may recover: of the agent named, or of all. These voices are tried again only
+    when somebody asks or what they are shown changes."""
     if row.on:
         fields["on"] = row.on
     found = [
@@ -183,7 +183,9 @@ def _give_up(ledger: Ledger, row: InboxRow, fields: dict[str, Any]) -> Receipt:
         if row.on in ("", agent.spec.name) and any(f.transient for f in agent.failed.values())
     ]
     for agent in found:
-        ledger.given_up[agent.at] = row.reason
+        for item, failure in agent.failed.items():
+            if failure.transient:
+                ledger.given_up[agent.at, item] = row.reason
     message = (
         f"no longer waiting for {', '.join(a.spec.name for a in found)}" if found else "nothing had failed"
     )

@@ -123,7 +123,9 @@ class Ledger:
         self.shaken: dict[Premises | Block, None] = {}
         self.unanswered: dict[Slot, Shown] = {}
         self.refused_slots: dict[Slot, None] = {}
-        self.given_up: dict[int, str] = {}  # agents whose failures are not waited for any more, and why
+        self.given_up: dict[
+            tuple[int, str | None], str
+        ] = {}  # failed voices not waited for any more, and why
 
     def slot(self, key: str, subject: str) -> Slot:
         """The slot, made when first spoken of. Raises KeyError for an undeclared key."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from runtime.engine.closing import Stop
-from runtime.engine.core import Commit, Core
+from runtime.engine.core import ENGINE_VERSION, Commit, Core
 from runtime.engine.eligible import Run
 from runtime.engine.inputs import Call, Effect, Failure, InboxRow, Malformed, Proposal, Seed
 from runtime.engine.log import GENESIS, OUTCOMES, Entry, chain
@@ -49,9 +49,9 @@ def verify_chain(cycles: Iterable[RecordedCycle]) -> str:
     return previous
 
 
-def replay(pack: PackSpec, cycles: Iterable[RecordedCycle]) -> Core:
+def replay(pack: PackSpec, cycles: Iterable[RecordedCycle], engine_version: int = ENGINE_VERSION) -> Core:
     """An engine in the state the record ends in. Raises ReplayError at the first cycle that merges differently."""
-    core = Core(pack)
+    core = Core(pack, engine_version)
     facts: dict[int, tuple[str, str]] = {}
     for cycle in cycles:
         commit = replay_cycle(core, cycle, facts)

@@ -51,7 +51,6 @@ def _agent_gaps(ledger: Ledger, agent: AgentState) -> list[Gap]:
     if not agent.spec.required:
         return _awaited(ledger, agent) if agent.spec.wait else []
     gaps: list[Gap] = []
-    given_up = ledger.given_up.get(agent.at, "")
     if agent.spec.shape == "whole" and (not agent.ever or agent.voice(None).silent):
         gaps.append(_gap("nothing_to_read", f"`{name}` is required and has nothing to read", agent=name))
     for item, failure in _first(agent.open_failures()):
@@ -60,7 +59,8 @@ def _agent_gaps(ledger: Ledger, agent: AgentState) -> list[Gap]:
         gap = _gap("failed", text, agent=name, item=item, cls=failure.cls, transient=failure.transient)
         if failure.tool:
             gap["tool"] = failure.tool
-        if given_up and failure.transient:
+        given_up = ledger.given_up.get((agent.at, item), "")
+        if given_up:
             gap.update(text=f"{text}; {given_up}", given_up=True)
         gaps.append(gap)
     for item, refusals in _first(agent.open_refusals()):
@@ -72,9 +72,8 @@ def _agent_gaps(ledger: Ledger, agent: AgentState) -> list[Gap]:
 
 def _awaited(ledger: Ledger, agent: AgentState) -> list[Gap]:
     """An optional agent that the pack says to wait for (D4.3), while it may recover and nobody has given it up."""
-    if agent.at in ledger.given_up:
-        return []
-    transient = {item: f for item, f in agent.open_failures().items() if f.transient}
+    open_failures = agent.open_failures().items()
+    transient = {i: f for i, f in open_failures if f.transient and (agent.at, i) not in ledger.given_up}
     for item, failure in _first(transient)[:1]:
         name, wait = agent.spec.name, agent.spec.wait
         text = f"`{name}` is optional and waited for, up to {wait:g} s: {failure.message} ({failure.cls})"

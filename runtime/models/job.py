@@ -86,6 +86,11 @@ class Job(models.Model):
         null=True, blank=True, help_text="When a recovering job next stops waiting for something."
     )
     recovering_since = models.FloatField(null=True, blank=True)
+    awaited = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="Since when each optional agent is waited for, by the database's clock.",
+    )
     retries = models.PositiveIntegerField(default=0, help_text="Tries since it began to recover.")
     waits_on = models.CharField(
         max_length=500, blank=True, help_text="Names of the tools it waits for, each between spaces."

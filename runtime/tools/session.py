@@ -33,6 +33,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 CURRENT: ContextVar[RunCalls | None] = ContextVar("converge_run_calls", default=None)
+STOP_ASKED_EVERY = 1.0  # seconds
 MARGIN = 0.3  # seconds by which a run's calls end before its agent's own deadline does
 _records = ThreadPoolExecutor(1, "tool-records")
 
@@ -43,6 +44,9 @@ class ToolSession:
     `calls_left`, counted in requests, and `tokens_left` are what the job's budget still allows. `on_closed` is called
     with a tool's name, in the recorder's thread, when a call of this session closed its breaker. `trouble` is set once
     a call could not be recorded: what its run came to says nothing then, and the cycle must not be committed.
+
+    `should_stop` is asked now and then, in the recorder's thread, while `watch_stop` runs: whether the cycle should end
+    soon. Once it says so `is_stopped` is set, and no further call is begun.
     """
 
     def __init__(
@@ -55,11 +59,27 @@ class ToolSession:
         calls_left: int,
         tokens_left: int,
         on_closed: Callable[[str], None] = lambda name: None,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.job_id, self.cycle, self.tools = job_id, cycle, dict(tools)
         self.gate, self.recorder, self.on_closed = gate, recorder, on_closed
         self.calls_left, self.tokens_left = calls_left, tokens_left
+        self.should_stop = should_stop
+        self.is_stopped = False
         self.trouble: Unrecorded | None = None
+
+    async def watch_stop(self, every: float = STOP_ASKED_EVERY) -> None:
+        """Asks until the cycle should end. A cycle with many items may take longer than anybody wants it to."""
+        while not self.is_stopped:
+            await asyncio.sleep(every)
+            self.is_stopped = await asyncio.get_running_loop().run_in_executor(_records, self._asks_to_stop)
+
+    def _asks_to_stop(self) -> bool:
+        try:
+            return self.should_stop()
+        except Exception:
+            log.exception("whether the cycle should end could not be asked")
+            return False
 
     def for_run(self, agent: str, item: str | None, seconds: float) -> RunCalls:
         """The calls of one run, which is cut off `seconds` from now; they end a little earlier."""
@@ -72,6 +92,7 @@ class RunCalls:
     def __init__(self, session: ToolSession, agent: str, item: str, deadline: float) -> None:
         self._session, self._agent, self._item, self._deadline = session, agent, item, deadline
         self._notes: list[Call] = []
+        self._open: dict[int, CallName] = {}  # begun, and nobody has noted their end yet
 
     @property
     def job_id(self) -> int | str:
@@ -85,8 +106,25 @@ class RunCalls:
 
     @property
     def notes(self) -> list[Call]:
-        """The calls made so far, by number, for the run's Effect."""
+        """The calls made so far, by number, for the run's Effect. Not to be asked while one is under way.
+
+        A run may be cut off between a call's end and its note: then the record knows, once its thread has caught up.
+        """
+        for number, name in [*self._open.items()]:
+            del self._open[number]
+            tool = self._notes[number - 1].tool
+            try:
+                self._note(tool, name, _records.submit(self._settle, name, tool).result())
+            except Exception:
+                log.exception("how a call of %s ended could not be read", tool)
+                self._session.trouble = Unrecorded(tool)
         return list(self._notes)
+
+    def _settle(self, name: CallName, tool: str) -> Recorded:
+        """In the recorder's thread: how a call ended that nobody waited for."""
+        recorder = self._session.recorder
+        cut_off = Recorded(failure=timed_out(tool).as_failure())
+        return recorder.find(name) or recorder.finish(name, tool, cut_off)
 
     async def call(
         self,
@@ -111,22 +149,24 @@ class RunCalls:
             self._notes[number - 1] = Call(tool_name, 0, failed.cls)
             raise
         name = CallName(self._session.cycle, self._agent, self._item, number, ask_digest(tool_name, request))
+        self._open[number] = name
         try:
             stands = await self._ask(tool, name, send, usage, check)
         except Unrecorded as error:
             self._session.trouble = error
-            self._notes[number - 1] = Call(tool_name, 0, error.cls)
+            self._open.pop(number, None)
             raise
         if stands.failure is not None:
             raise from_failure(stands.failure, stands.http_status)
         return stands.value
 
-    def _note(self, tool: ToolSpec, name: CallName, stands: Recorded) -> Recorded:
+    def _note(self, tool: str, name: CallName, stands: Recorded) -> Recorded:
         """Keeps for the run's Effect, and takes off the budget, what a call came to."""
         cls = stands.failure.cls if stands.failure else ""
         self._notes[name.number - 1] = Call(
-            tool.name, stands.attempts, cls, stands.tokens_in, stands.tokens_out, stands.cost
+            tool, stands.attempts, cls, stands.tokens_in, stands.tokens_out, stands.cost
         )
+        self._open.pop(name.number, None)
         self._session.calls_left -= stands.attempts - 1
         self._session.tokens_left -= stands.tokens_in + stands.tokens_out
         return stands
@@ -167,6 +207,8 @@ class RunCalls:
             raise ToolFailed("refused", f"There is no tool named {tool_name}.", tool=tool_name)
         if not tool.enabled:
             raise ToolFailed("refused", f"{tool_name} is switched off by an admin.", tool=tool_name)
+        if session.is_stopped:
+            raise ToolFailed("timeout", f"{tool_name} was not asked: the cycle had to end.", tool=tool_name)
         if session.calls_left <= 0:
             raise ToolFailed("over_budget", "The job's budget of tool calls is used up.", tool=tool_name)
         if session.tokens_left <= 0:
@@ -181,7 +223,7 @@ class RunCalls:
         session, recorder = self._session, self._session.recorder
         found = await _recording(tool, recorder.find, name)
         if found is not None:
-            return self._note(tool, name, found)
+            return self._note(tool.name, name, found)
 
         async def note_attempt(number: int) -> None:
             await _recording(tool, recorder.attempt, name, tool.name, number)
@@ -193,10 +235,10 @@ class RunCalls:
             raise
         except BaseException:  # cancelled: the agent's time is up, or the loop's
             cut = attempts.ended(None, timed_out(tool.name))
-            self._note(tool, name, await _finish(recorder, name, tool, cut))
+            self._note(tool.name, name, await _finish(recorder, name, tool, cut))
             raise
         try:
-            return self._note(tool, name, await _finish(recorder, name, tool, ended))
+            return self._note(tool.name, name, await _finish(recorder, name, tool, ended))
         finally:
             if await attempts.settle():
                 await _tell(session.on_closed, tool.name)

@@ -45,7 +45,7 @@ class Naive:
         self.retries: set[Voice] = set()
         self.rejected: set[Voice] = set()
         self.transient: set[str] = set()  # agents whose failures may be tried again
-        self.given_up: set[str] = set()
+        self.given_up: set[Voice] = set()
 
     # -- what stands (section 3) -------------------------------------------------------------------------------
 

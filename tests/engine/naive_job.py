@@ -88,12 +88,12 @@ class NaiveJob(NaiveCycle):
 
     def give_up(self, on: str) -> str:
         """Failures that may recover are waited for no more."""
-        self.given_up |= {v[0] for v in self.failed if v[0] in self.transient and on in ("", v[0])}
+        self.given_up |= {v for v in self.failed if v[0] in self.transient and on in ("", v[0])}
         return "applied"
 
     def forget_given_up(self) -> None:
-        """Who has no failure left has recovered."""
-        self.given_up &= {name for name, _ in self.failed}
+        """Who failed no more has recovered."""
+        self.given_up &= self.failed
 
     # -- between phases ----------------------------------------------------------------------------------------
 
@@ -161,8 +161,9 @@ class NaiveJob(NaiveCycle):
 
     def is_awaited(self, agent: AgentSpec) -> bool:
         """Whether an optional agent that the pack says to wait for failed, may recover and is not given up (D4.3)."""
-        hopeful = agent.wait and agent.name in self.transient - self.given_up
-        return bool(hopeful) and any(v[0] == agent.name and self.may_speak(v) for v in self.failed)
+        if not agent.wait or agent.name not in self.transient:
+            return False
+        return any(v[0] == agent.name and self.may_speak(v) for v in self.failed - self.given_up)
 
     def reached(self) -> int:
         """The highest tier that is reached: it and all below have no gap."""
@@ -182,8 +183,11 @@ class NaiveJob(NaiveCycle):
         if self.reached() == len(self.pack.tiers):
             return "converged"
         gaps = [gap for tier in range(1, len(self.pack.tiers) + 1) for gap in self.gaps(tier)]
-        hopeful = self.transient - self.given_up
-        if any(gap[0] in ("failed", "awaited") and gap[1] in hopeful for gap in gaps):
+        lasting = {("failed", name, str(item)) for name, item in self.given_up}
+        if any(
+            gap[0] in ("failed", "awaited") and gap[1] in self.transient and gap not in lasting
+            for gap in gaps
+        ):
             return "recovering"
         return "waiting" if any(gap[0] in ("conflict", "hold") for gap in gaps) else "partial"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.engine import Call, Effect, Failure
+from runtime.engine import Budget, Call, Effect, Failure
 from runtime.engine.replay import replay
 from tests.engine.jobs import BROKEN, Job, each, pack, say, whole
 from tests.engine.lockstep import recorded
@@ -129,3 +129,37 @@ def test_calls_of_tools_are_in_the_journal_and_replay_to_the_same_digest() -> No
     assert b'"cls":"timeout"' in told[0].body
     assert b"attempts" not in told[0].body, "how often it was asked is no part of what came of it"
     assert replay(spec, recorded(commits)).digest == it.core.digest
+
+
+def test_days_of_trying_again_use_up_no_lifetime() -> None:
+    spec = pack(
+        whole("a", "in", "out", required=True), whole("b", "out", "end"), budget=Budget(lifetime_cycles=10)
+    )
+    it = Job(spec, {"a": lambda run: DOWN, "b": lambda run: [say("end", "s", 1)]})
+    it.run(it.seed("in", "x", 1))
+    for _ in range(50):
+        assert it.run(it.row("retry_due", by="@clock")).reason == "recovering"
+    it.says["a"] = lambda run: [say("out", "s", len(run.view["in"]))]
+    assert it.run(it.row("retry_due", by="@clock")).reason == "converged"
+    for n in range(10):
+        stop = it.run(it.row("add_fact", "in", f"new {n}", n))
+    assert stop.reason == "exhausted", "but what comes of them counts"
+
+
+def test_only_the_voices_that_failed_are_given_up() -> None:
+    it = Job(pack(each("a", "in", "out", required=True)), {"a": lambda run: DOWN})
+    it.run(it.seed("in", "x", 1))
+    assert it.run(it.row("give_up", by="@clock", reason="given up")).reason == "partial"
+    assert it.run(it.row("add_fact", "in", "new", 2)).reason == "recovering"
+
+
+def test_a_lasting_failure_of_one_voice_keeps_no_other_given_up() -> None:
+    it = Job(
+        pack(each("a", "in", "out", required=True)), {"a": lambda run: BROKEN if run.item == "bad" else DOWN}
+    )
+    it.run(it.seed("in", "bad", 1), it.seed("in", "x", 1))
+    it.run(it.row("give_up", by="@clock", reason="given up"))
+    it.says["a"] = lambda run: BROKEN if run.item == "bad" else []
+    it.run(it.row("add_fact", "in", "x", 1, confidence=0.5), it.row("retry"))
+    it.says["a"] = lambda run: BROKEN if run.item == "bad" else DOWN
+    assert it.run(it.row("add_fact", "in", "x", 3)).reason in ("recovering", "waiting")

@@ -126,7 +126,7 @@ def test_a_search_that_waiting_cannot_mend_is_not_waited_for(tools: FlakyTools, 
 @pytest.mark.parametrize("mode", ["slow", "slow_body", "reset", "rate_limited", "server_error"])
 def test_a_search_that_may_mend_is_waited_for(tools: FlakyTools, mode: str) -> None:
     tools.mode("search", mode)
-    job = Played(pack, shop(), timeout=0.3)
+    job = Played(pack, shop(), timeout=1.5)
     assert (job.stop.reason, job.tier) == ("recovering", 2)
     assert calls(job)["search"] == tools.requests("search") == 6
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
 from django.contrib.auth.models import Group, User
@@ -71,8 +72,11 @@ def offer(directory: Path, packs: Mapping[str, str]) -> None:
 
 def database_url() -> str:
     """The database of this test, for another process."""
-    assert connection.vendor == "sqlite"
-    return f"sqlite:///{connection.settings_dict['NAME']}"
+    name = connection.settings_dict["NAME"]
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{name}"
+    parts = urlsplit(os.environ["TEST_DATABASE_URL"])
+    return urlunsplit(parts._replace(path=f"/{name}"))
 
 
 def environment(packs: Path | None = None, **more: str) -> dict[str, str]:

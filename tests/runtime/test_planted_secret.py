@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -47,6 +50,31 @@ def answer(subject: str, value: str, evidence: dict[str, str]) -> Response:
     return Response(json.dumps({"proposals": [said]}), content_type="application/json")
 
 
+def told_by(redis: Redis, key: bytes) -> list[str]:
+    """What lies under a key, unpacked: RQ compresses what it keeps, and DUMP what is long."""
+    read: dict[str, Callable[[], Any]] = {
+        "hash": lambda: redis.hgetall(key),
+        "string": lambda: [redis.get(key)],
+        "list": lambda: redis.lrange(key, 0, -1),
+        "set": lambda: redis.smembers(key),
+        "zset": lambda: redis.zrange(key, 0, -1),
+        "stream": lambda: [part for _, row in redis.xrange(key) for pair in row.items() for part in pair],
+    }
+    held = read[redis.type(key).decode()]()
+    parts = [part for pair in held.items() for part in pair] if isinstance(held, dict) else list(held)
+    return [unpacked(part) for part in (key, *parts)]
+
+
+def unpacked(part: bytes) -> str:
+    with contextlib.suppress(zlib.error):
+        part = zlib.decompress(part)
+    return part.decode("latin-1")
+
+
+def test_what_rq_keeps_is_read_unpacked() -> None:
+    assert unpacked(zlib.compress(SECRET.encode())) == SECRET
+
+
 def everything_kept(workers: Workers, client: Client, job: Job) -> dict[str, str]:
     """All that is stored, queued, logged or shown, by where."""
     database = Path(str(connection.settings_dict["NAME"]))
@@ -54,7 +82,7 @@ def everything_kept(workers: Workers, client: Client, job: Job) -> dict[str, str
     found = {file.name: file.read_bytes().decode("latin-1") for file in files if file.exists()}
     assert database.name in found
     with Redis.from_url(settings.CONVERGE_REDIS_URL) as redis:
-        found["redis"] = "\n".join(f"{key!r} {redis.dump(key)!r}" for key in redis.scan_iter())
+        found["redis"] = "\n".join(text for key in redis.scan_iter() for text in told_by(redis, key))
     found["worker's log"] = workers.said
     logs = Path(settings.CONVERGE_HOME).rglob("*.log")
     found |= {str(log): log.read_text(errors="replace") for log in logs}

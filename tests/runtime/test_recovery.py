@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from redis import Redis
 
+from runtime import worker
 from runtime.actions import add_fact, retry_job
 from runtime.bundle import record_of_job
 from runtime.lease import clock_sql, due_jobs
@@ -45,6 +46,9 @@ def let_time_pass(job: Job, seconds: float) -> None:
             "recovering_since = recovering_since - %s WHERE id = %s",
             [seconds, seconds, seconds, job.pk],
         )
+    job.refresh_from_db()
+    job.awaited = {agent: since - seconds for agent, since in job.awaited.items()}
+    job.save(update_fields=["awaited"])
 
 
 def now() -> float:
@@ -269,6 +273,7 @@ def test_a_call_that_cannot_be_written_down_is_not_made(
     job = submit("asker", ASKER_SEEDS)
     with monkeypatch.context() as patch:
         patch.setattr(DbRecorder, "attempt", fail)
+        patch.setattr(worker, "RECORD_PAUSES", ())
         with pytest.raises(Unrecorded):
             run_job(job.pk)
     assert tools.requests("search") == 0
