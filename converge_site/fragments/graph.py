@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from urllib.parse import quote
 
 from converge_site.fragments.numbers import n
 from runtime.models import Agent, Pack
@@ -29,6 +30,12 @@ class Node:
     x: float = 0.0
     y: float = 0.0
     width: float = 0.0
+    warned: bool = False
+
+    @property
+    def anchor(self) -> str:
+        """Its id on the page."""
+        return anchor(self.kind, self.name)
 
     @property
     def middle(self) -> float:
@@ -50,6 +57,11 @@ class Node:
         """The rectangle's attributes."""
         radius = NODE_H / 2 if self.kind == "agent" else 4
         return {"x": n(self.x), "y": n(self.y), "width": n(self.width), "height": n(NODE_H), "rx": n(radius)}
+
+    @property
+    def corner(self) -> dict[str, str]:
+        """Where the mark of a warning is drawn: its upper right corner."""
+        return {"x": n(self.x + self.width - 3), "y": n(self.y + 2), "text_y": n(self.y + 6)}
 
     @property
     def text_x(self) -> str:
@@ -93,9 +105,17 @@ class Graph:
     words: str = ""
 
 
-def draw_graph(pack: Pack, agents: Sequence[Agent]) -> Graph:
-    """The graph of a pack. Columns alternate: keys, agents, keys; an agent stands right of what it reads."""
+def anchor(kind: str, name: str) -> str:
+    """The id of a key, agent, rule or tier on the pack's page. Names may hold anything, ids no white space."""
+    return f"{kind}-{quote(name, safe='')}"
+
+
+def draw_graph(pack: Pack, agents: Sequence[Agent], warned: Collection[tuple[str, str]] = ()) -> Graph:
+    """The graph of a pack. Columns alternate: keys, agents, keys; an agent stands right of what it reads. `warned` are
+    the (kind, name) of keys and agents that lint warns of."""
     nodes = _make_nodes(pack, agents)
+    for node in nodes.values():
+        node.warned = (node.kind, node.name) in warned
     links = [(f"k:{key}", f"a:{a.name}") for a in agents for key in _reads(a) if f"k:{key}" in nodes]
     links += [(f"a:{a.name}", f"k:{key}") for a in agents for key in a.writes if f"k:{key}" in nodes]
     _set_columns(nodes, agents)

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from converge_site.fragments.graph import draw_graph
+from converge_site.fragments.lint import lint_panel
 from converge_site.fragments.rule_words import rule_views
 from converge_site.people import allowed, for_people
 from runtime.models import Pack
@@ -30,15 +31,17 @@ def packs(request: HttpRequest) -> HttpResponse:
 
 @for_people
 def pack(request: HttpRequest, name: str) -> HttpResponse:
-    """One pack: the graph of its keys and agents, its tiers, agents and rules in words."""
+    """One pack: what lint says of it, the graph of its keys and agents, its tiers, agents and rules in words."""
     found = get_object_or_404(Pack, name=name)
     agents = list(found.agents.order_by("position"))
+    lint = lint_panel(found)
     context = {
         "section": "packs",
         "pack": found,
         "agents": agents,
         "rules": rule_views(found.rules.order_by("priority", "position", "id")),
-        "graph": draw_graph(found, agents),
+        "graph": draw_graph(found, agents, lint.warned),
+        "lint": lint,
         "may_submit": allowed(request.user, "submit"),
     }
     return render(request, "pages/pack.html", context)

@@ -10,6 +10,7 @@ from runtime.agents.seeds import CsvReader, Problem, Seeds, read_samples, read_t
 from runtime.agents.tool_declarations import ToolDeclarations
 from runtime.engine.compiled import compile_pack
 from runtime.engine.spec import Budget, PackSpec
+from runtime.linting.findings import CODES, Acceptance
 
 
 class Pack(ToolDeclarations):
@@ -47,6 +48,22 @@ class Pack(ToolDeclarations):
         self.default_sample = sample
         self.csv_reader = csv_reader
         self.json_reader = json_reader
+        self.accepted: list[Acceptance] = []
+
+    def accepts_lint(self, code: str, *names: str, why: str) -> None:
+        """Keep a finding of `lint_pack` out of its list, for a reason: its code, and exactly the names it is about.
+
+        It is said of the code as it is, so it is not frozen with a job. Raises DeclarationError for an unknown code.
+        """
+        if code not in CODES:
+            raise DeclarationError(
+                f"Pack {self.name!r} accepts {code!r}, which lint never says; it is one of {', '.join(CODES)}."
+            )
+        if not names or not why.strip():
+            raise DeclarationError(
+                f"Pack {self.name!r} accepts {code!r}; say of what, and why=... in a sentence."
+            )
+        self.accepted.append(Acceptance(code, names, why))
 
     def spec(self) -> PackSpec:
         """The pack as frozen data, its agents by tier and then as declared.

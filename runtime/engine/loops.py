@@ -6,20 +6,20 @@ from collections.abc import Iterable, Iterator, Sequence
 
 
 def keys_on_loops(agents: Iterable[tuple[Sequence[str], Sequence[str]]]) -> list[str]:
-    """The keys from which a path of agents leads back to themselves, sorted. `agents` are (read, written) pairs.
+    """The keys from which a path of agents leads back to themselves, sorted. `agents` are (read, written) pairs."""
+    return sorted(key for loop in loops(agents) for key in loop)
 
-    Those are the strongly connected parts of the graph with more than one key, and keys that lead to themselves
-    (Tarjan 1972, without recursion).
+
+def loops(agents: Iterable[tuple[Sequence[str], Sequence[str]]]) -> list[list[str]]:
+    """The loops, each as its keys, sorted: the strongly connected parts of the graph with more than one key, and keys
+    that lead to themselves (Tarjan 1972, without recursion). Loops that share a key are one.
     """
     after: dict[str, dict[str, None]] = {}
     for read, written in agents:
         for key in read:
             after.setdefault(key, {}).update(dict.fromkeys(written))
-    found: list[str] = []
-    for part in _connected_parts(after):
-        if len(part) > 1 or part[0] in after.get(part[0], ()):
-            found += part
-    return sorted(found)
+    parts = _connected_parts(after)
+    return sorted(sorted(part) for part in parts if len(part) > 1 or part[0] in after.get(part[0], ()))
 
 
 def _connected_parts(after: dict[str, dict[str, None]]) -> Iterator[list[str]]:

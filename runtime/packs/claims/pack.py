@@ -181,6 +181,13 @@ def rule_on_verdict(sides: Sides, view: View) -> Ruling | None:
 
 pack.operator("Near-ties are for people", keys=["verdict"], priority=90)
 
+pack.accepts_lint(
+    "loop",
+    *("belief", "trust", "trust.summary", "verdict"),
+    why="Figures are rounded, and move only by more than a band that widens with the rounds until nothing moves; a "
+    "verdict feeds back only where it was decided for certain, and no ruling of this pack says so.",
+)
+
 
 def _tabulate(facts: Facts) -> Table:
     return _tabulate_raw(tuple(raw for _, raw in facts.canonical()))

@@ -36,3 +36,8 @@ pack.approval(
     message="An operator approves a plan of 100,000 EUR a month or more before it stands.",
 )
 pack.discount("shaky ground", incomplete=0.8, provisional=0.7)
+pack.accepts_lint(
+    "key_never_read",
+    "flag",
+    why="Flags are for people: who decides or signs sees them in the job's context. No sum rests on them.",
+)
