@@ -112,8 +112,8 @@ class TierSpec:
 class Budget:
     """Where a run ends at the latest (D2.7). `seconds` is wall time while running, waiting not counted.
 
-    `calls`, requests that were answered, and `tokens` are of tools and over the job's whole life. `recovery_seconds` is how long a job that stopped
-    short because of tools is tried again by itself (D5.4).
+    `calls`, requests that were answered, and `tokens` are of tools and over the job's whole life. `recovery_seconds` is
+    how long a job that stopped short because of tools is tried again by itself (D5.4).
     """
 
     cycles: int = 100
