@@ -6,7 +6,8 @@ Every part is CEL. What an agent's shape is shown has a name in the parts (`VARI
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +16,12 @@ from runtime.agents.errors import DeclarationError, describe_expression_error
 from runtime.agents.saying import Ruling
 from runtime.agents.showing import show_view
 from runtime.engine import Proposal, View
-from runtime.engine.expr import Expression, ExpressionError, compile_expression
+from runtime.engine.expr import Expression, ExpressionError, Scope, compile_expression
 from runtime.engine.spec import AgentSpec, Shape
 from runtime.engine.values import canonical, parse
 
-PARTS = ("each", "key", "subject", "value", "confidence", "evidence")
+SAID = ("value", "confidence", "evidence")
+PARTS = ("each", "key", "subject", *SAID)
 VARIABLES: dict[Shape, tuple[str, ...]] = {
     "whole": (),
     "each": ("key", "subject", "value", "confidence"),
@@ -28,6 +30,9 @@ VARIABLES: dict[Shape, tuple[str, ...]] = {
 }
 MAX_ARGUMENTS = 256 * 1024  # bytes
 MOST_THINGS = 200_000
+# Parts of JSON that the evaluations for all things may go through: each sees all that its expression names.
+MOST_WORK = 25_000_000
+LOOKED_UP = 20  # times as much for what is looked up: it is converted anew each time
 
 Lookups = dict[str, Callable[..., Any]]
 
@@ -57,44 +62,51 @@ class Mapped:
         """What `result` says. Raises ExpressionError where an expression stumbles over it."""
         variables, lookups = {**variables_of(self.agent, view), "result": result}, lookups_in(view)
         if self.agent.shape == "aggregate":
-            return Ruling(*self._said(variables, lookups))
-        return [
-            Proposal(
-                self._part("key", each, lookups, self.agent.writes[0]),
-                self._part("subject", each, lookups),
-                *self._said(each, lookups),
-            )
-            for each in self._things(variables, lookups)
-        ]
-
-    def _things(self, variables: dict[str, Any], lookups: Lookups) -> Iterator[dict[str, Any]]:
+            return Ruling(*(self._part(name, variables, lookups) for name in SAID))
         if "each" not in self.parts:
-            yield variables
-            return
+            said = (self._part(name, variables, lookups) for name in ("key", "subject", *SAID))
+            return [Proposal(*said)]
         things = self._part("each", variables, lookups)
         if not isinstance(things, list) or len(things) > MOST_THINGS:
             raise ExpressionError(
                 f"`{self.parts['each'].source}` gives no list of at most {MOST_THINGS:,} things"
             )
-        for thing in things:
-            yield {**variables, "it": thing}
+        columns = [self._column(name, things, variables, lookups) for name in ("key", "subject", *SAID)]
+        return [Proposal(*said) for said in zip(*columns, strict=True)]
 
-    def _said(self, variables: Mapping[str, Any], lookups: Lookups) -> tuple[Any, Any, Any]:
-        """Value, confidence and evidence."""
-        value = self._part("value", variables, lookups)
-        return (
-            value,
-            self._part("confidence", variables, lookups, 1.0),
-            self._part("evidence", variables, lookups),
-        )
-
-    def _part(self, name: str, variables: Mapping[str, Any], lookups: Lookups, default: Any = None) -> Any:
+    def _part(self, name: str, variables: Mapping[str, Any], lookups: Lookups) -> Any:
         expression = self.parts.get(name)
         if expression is None:
-            return default
-        if "result" not in expression.source:  # which is copied for every evaluation, and may be large
-            variables = {name: value for name, value in variables.items() if name != "result"}
-        return expression.evaluate(variables, lookups)
+            return self._default(name)
+        return expression.evaluate(_named_in(expression, variables), lookups)
+
+    def _column(
+        self, name: str, things: list[Any], variables: Mapping[str, Any], lookups: Lookups
+    ) -> list[Any]:
+        """A part for every thing. What it sees beside the thing is bound once."""
+        expression = self.parts.get(name)
+        if expression is None or not things:
+            return [self._default(name)] * len(things)
+        named = _named_in(expression, variables)
+        if not _names(expression, "it"):
+            return [expression.evaluate(named, lookups)] * len(things)
+        looked_up = {key: lookups["facts"](key) for key in expression.keys if _names(expression, "facts")}
+        if len(things) * (_size(named) + LOOKED_UP * _size(looked_up)) > MOST_WORK:
+            raise ExpressionError(
+                f"`{expression.source}` would go through too much for {len(things):,} things, "
+                f"as it names more than `it`"
+            )
+        scope = Scope(named, lookups)
+        column = []
+        for thing in things:
+            scope.set("it", thing)
+            column.append(expression.evaluate_in(scope))
+        return column
+
+    def _default(self, name: str) -> Any:
+        if name == "key":
+            return self.agent.writes[0]
+        return 1.0 if name == "confidence" else None
 
 
 def compile_mapping(agent: AgentSpec, named: str) -> Mapped:
@@ -120,6 +132,26 @@ def variables_of(agent: AgentSpec, view: View) -> dict[str, Any]:
     shown = show_view(agent, view)
     found: dict[str, Any] = {**shown.get("item", {}), **shown.get("slot", {})}
     return {**found, **{name: shown[name] for name in ("group", "sides") if name in shown}}
+
+
+def _names(expression: Expression, name: str) -> bool:
+    """Whether an expression may see `name`; also if it only stands in a text there."""
+    return re.search(rf"\b{name}\b", expression.source) is not None
+
+
+def _named_in(expression: Expression, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """What of `variables` an expression may see: each is copied for an evaluation, and may be large."""
+    return {name: value for name, value in variables.items() if _names(expression, name)}
+
+
+def _size(value: Any) -> int:
+    """The number of parts of JSON, parts of parts included."""
+    inner: Iterable[Any] = ()
+    if isinstance(value, dict):
+        inner = value.values()
+    elif isinstance(value, list | tuple):
+        inner = value
+    return 1 + sum(map(_size, inner))
 
 
 def _check_parts(agent: AgentSpec, parts: Mapping[str, Expression], named: str) -> None:

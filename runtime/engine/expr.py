@@ -53,6 +53,29 @@ class ExpressionError(ValueError):
         self.position = position
 
 
+class Scope:
+    """Variables and functions for several evaluations: what is set again for each of them is all that is converted
+    anew. Raises ExpressionError for what is no JSON."""
+
+    __slots__ = ("context",)
+
+    def __init__(
+        self, variables: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]] | None = None
+    ) -> None:
+        wrapped = {name: _doubled(call) for name, call in (functions or {}).items()}
+        wrapped["sum"] = _sum
+        self.context = cel.Context(variables={}, functions=wrapped)
+        for name, value in variables.items():
+            self.set(name, value)
+
+    def set(self, name: str, value: Any) -> None:
+        """Binds one variable, anew if need be."""
+        try:
+            self.context.add_variable(name, _doubles(value))
+        except Exception as error:
+            raise ExpressionError(f"`{name}` cannot be bound: {error}") from None
+
+
 class Expression:
     """A compiled expression. `keys` are those it looks up; `evaluate` raises ExpressionError."""
 
@@ -72,6 +95,13 @@ class Expression:
             wrapped = {name: _doubled(call) for name, call in (functions or {}).items()}
             wrapped["sum"] = _sum
             return self._program.execute(cel.Context(variables=numbers, functions=wrapped))
+        except Exception as error:
+            raise ExpressionError(f"`{self.source}` failed: {error}") from None
+
+    def evaluate_in(self, scope: Scope) -> Any:
+        """The same, with what is bound in `scope`."""
+        try:
+            return self._program.execute(scope.context)
         except Exception as error:
             raise ExpressionError(f"`{self.source}` failed: {error}") from None
 

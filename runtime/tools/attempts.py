@@ -16,10 +16,11 @@ from tenacity.retry import retry_if_exception
 
 from runtime.engine.values import BoundsError, canonical, parse
 from runtime.tools.answers import Answer, Check, Send, Usage
-from runtime.tools.failures import ToolFailed, bad_output, from_error, timed_out
+from runtime.tools.failures import ToolFailed, bad_output, from_error, no_place, timed_out
 from runtime.tools.gate import Busy, Gate, Ticket, Verdict
 from runtime.tools.guard import find_place
 from runtime.tools.record import Recorded, Unrecorded
+from runtime.tools.run_clock import CLOCK, CountsAll
 from runtime.tools.secret import secret_headers, strike_out
 from runtime.tools.spec import ToolSpec
 
@@ -35,8 +36,8 @@ _gates = ThreadPoolExecutor(4, "tool-gates")
 class Attempts:
     """One call under way. `sent` counts its requests; `closed_breaker` is True once one of them closed the breaker.
 
-    `deadline` is on the monotonic clock; `note_attempt` is awaited with the request's number before it is sent, and
-    what it raises ends the call.
+    `deadline` is on the monotonic clock, and is put off with the run's end; `note_attempt` is awaited with the
+    request's number before it is sent, and what it raises ends the call.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Attempts:
         self.closed_breaker = False
         self._tool, self._gate, self._deadline, self._note_attempt = tool, gate, deadline, note_attempt
         self._usage, self._check = usage, check
+        self._clock = CLOCK.get() or CountsAll()
         self._last: ToolFailed | None = None  # the last failure of a request
         self._is_shut_out = False  # by the gate, so that no further request is sent
         self._was_cut = False  # by the run's end, not by the tool's own timeout
@@ -124,16 +126,23 @@ class Attempts:
             self._leaving = _gates.submit(self._gate.leave, ticket, verdict, pause)
 
     async def _enter(self) -> Ticket:
-        """Waits for a place, for as long as the run has time."""
+        """Waits for a place, for as long as the run has time; which begins with the first place that it gets."""
         await self.settle()
+        try:
+            return await self._wait_for_place()
+        finally:
+            self._clock.begin()
+
+    async def _wait_for_place(self) -> Ticket:
         poll = SHORTEST_POLL
         while True:
-            left = self._deadline - time.monotonic()
+            left = min(self._due, self._clock.until) - time.monotonic()
             if left <= 0:
-                raise self._given_up(timed_out(self._tool.name))
+                raise self._given_up(no_place(self._tool.name))
             try:
                 return await self._ask_gate()
             except Busy:
+                self._clock.wait()
                 wait = poll * random.uniform(0.5, 1.0)
                 poll = min(2 * poll, LONGEST_POLL)
             except ToolFailed as failed:
@@ -141,6 +150,10 @@ class Attempts:
                 if failed.cls != "rate_limited" or wait > min(self._tool.backoff_max, left):
                     raise self._given_up(failed) from None
             await asyncio.sleep(min(wait, left))
+
+    @property
+    def _due(self) -> float:
+        return self._deadline + self._clock.put_off
 
     def _given_up(self, failed: ToolFailed) -> ToolFailed:
         """What to end with if no further request is let through: rather how the last one went."""
@@ -163,7 +176,7 @@ class Attempts:
 
     async def _send(self, send: Send, key: str) -> Answer:
         began = time.monotonic()
-        left = self._deadline - began
+        left = self._due - began
         self._was_cut = left < ENOUGH * self._tool.timeout
         try:
             async with asyncio.timeout(max(0.0, min(left, self._tool.timeout))) as limit:
@@ -225,5 +238,5 @@ class Attempts:
         return (
             state.attempt_number >= self._tool.attempts
             or wait > self._tool.backoff_max
-            or time.monotonic() + wait >= self._deadline
+            or time.monotonic() + wait >= self._due
         )

@@ -22,8 +22,9 @@ class ToolFailed(Exception):
     """A call of a tool came to nothing.
 
     `cls` is one of FAILURE_CLASSES, `message` is for people, `transient` says whether trying again may help: by
-    default what TRANSIENT says of the class. `status` is the HTTP status, if there was an answer; `retry_after` the
-    seconds that the tool asked us to stay away.
+    default what TRANSIENT says of the class; what cannot be printed is a space in it, since a message may quote what
+    somebody outside chose, and PostgreSQL keeps no NUL. `status` is the HTTP status, if there was an
+    answer; `retry_after` the seconds that the tool asked us to stay away.
     """
 
     def __init__(
@@ -38,10 +39,11 @@ class ToolFailed(Exception):
     ) -> None:
         if cls not in FAILURE_CLASSES:
             raise ValueError(f"{cls!r} is no failure class")
-        super().__init__(message)
+        words = _printable(message)
+        super().__init__(words)
         self.cls = cls
-        self.message = message if len(message) <= LONGEST else message[: LONGEST - 1] + "…"
-        self.tool = tool
+        self.message = words if len(words) <= LONGEST else words[: LONGEST - 1] + "…"
+        self.tool = _printable(tool)
         self.transient = cls in TRANSIENT if transient is None else transient
         self.status = status
         self.retry_after = retry_after
@@ -60,6 +62,11 @@ def from_failure(failure: Failure, status: int | None = None) -> ToolFailed:
 
 def timed_out(tool: str) -> ToolFailed:
     return ToolFailed("timeout", f"{tool} did not answer in time.", tool=tool)
+
+
+def no_place(tool: str) -> ToolFailed:
+    """The tool is well, but others took all its places for as long as the run could wait."""
+    return ToolFailed("rate_limited", f"{tool} has no free place.", tool=tool)
 
 
 def bad_output(tool: str, why: str, status: int | None = None) -> ToolFailed:
@@ -114,6 +121,10 @@ def from_error(tool: str, error: BaseException) -> ToolFailed:
     return ToolFailed(
         "agent_error", f"The call of {tool} ended in {type(error).__name__}.", tool=tool, transient=False
     )
+
+
+def _printable(text: str) -> str:
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def _unreachable(tool: str, words: str) -> ToolFailed:

@@ -10,6 +10,9 @@ import asyncio
 import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
@@ -25,6 +28,8 @@ Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 SIMULATOR = "{flaky_tools}"
+LOOKUPS = 4  # of one host's name at a time
+CONNECT = 3.0  # seconds after which a host's next address is tried; one that answers at all does so sooner
 
 # Beside what `ipaddress` itself calls private or reserved; its list differs from one Python to the next.
 _SPECIAL: tuple[Network, ...] = tuple(
@@ -216,8 +221,19 @@ def _is_address(text: str) -> bool:
 async def resolve_host(host: str, port: int) -> list[str]:
     """All addresses of a host, by the system's resolver."""
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    found = await loop.run_in_executor(_lookups_of(host), _look_up, host, port)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+@lru_cache(maxsize=256)
+def _lookups_of(host: str) -> ThreadPoolExecutor:
+    """Threads for one host alone. A lookup cannot be cancelled, and one that hangs outlives its call: in threads that
+    all share, those of a dead name would keep every other tool waiting."""
+    return ThreadPoolExecutor(LOOKUPS, "tool-lookups")
+
+
+def _look_up(host: str, port: int) -> list[Any]:
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
@@ -248,15 +264,17 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
             raise _refuse(
                 self._tool, "its address is private, and is not among those that this tool may be at"
             )
-        return await self._connect(addresses, port, timeout, local_address, socket_options)
+        *others, last = addresses
+        share = self._share(len(others), timeout)
+        for address in others:
+            with suppress(httpcore2.ConnectError, httpcore2.ConnectTimeout):  # the next one of the same host
+                return await self._under.connect_tcp(address, port, share, local_address, socket_options)
+        return await self._under.connect_tcp(last, port, timeout, local_address, socket_options)
 
-    async def _connect(self, addresses: list[str], *args: Any) -> httpcore2.AsyncNetworkStream:
-        for address in addresses[:-1]:
-            try:
-                return await self._under.connect_tcp(address, *args)
-            except httpcore2.ConnectError:
-                continue  # the next address of the same host
-        return await self._under.connect_tcp(addresses[-1], *args)
+    def _share(self, others: int, timeout: float | None) -> float:
+        """Seconds for each address but the last. Together they leave half the time to the one that answers."""
+        most = self._tool.timeout if timeout is None else timeout
+        return min(CONNECT, most / 2 / max(1, others))
 
     async def connect_unix_socket(self, *args: Any, **kwargs: Any) -> httpcore2.AsyncNetworkStream:
         raise _refuse(self._tool, "it is a socket of this machine")

@@ -297,3 +297,13 @@ def test_the_simulator_that_ships_can_be_asked() -> None:
         job = rehearse(pets(f"{tools.url}/writer/v1", **whole), SEEDS)
     assert not failures(job)
     assert list(facts(job, "note")) == ["all"]
+
+
+def test_a_name_that_a_model_made_up_is_quoted_without_what_no_database_keeps(httpserver: HTTPServer) -> None:
+    odd = completion('{"proposals": [{"value": "yes", "\\u0000evil": 1}]}')
+    recorder = MemoryRecorder()
+    job = rehearse(pets(Model(httpserver, odd).url), SEEDS, recorder)
+    (failure,) = failures(job)
+    assert (failure.cls, failure.message.isprintable()) == ("bad_output", True)
+    failed = [recorded.failure for recorded in recorder.finished.values() if recorded.failure is not None]
+    assert [found.message.isprintable() for found in failed] == [True]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -12,7 +13,13 @@ import uvicorn
 from mcp.server import MCPServer
 
 from runtime.agents import Pack, propose
+from runtime.agents.mapping import Mapped, compile_mapping
 from runtime.agents.mcp_agents import result_of
+from runtime.engine import ExpressionError
+from runtime.engine.expr import Scope
+from runtime.engine.spec import AgentSpec
+from runtime.tools.record import CallName, MemoryRecorder, Recorded
+from tests.agents.fakes import told
 from tests.agents.outside import NEAR, calls_of, entries, facts, failures, rehearse, seed
 
 CALLS: list[tuple[str, Any]] = []
@@ -219,3 +226,98 @@ def test_a_tool_that_fails_or_is_not_there_is_the_failure_of_the_run(server: str
     assert failure.tool == "scales"
     assert failure.cls in ("server_error", "refused")
     assert "no scales here" not in failure.message
+
+
+@dataclass
+class Given:
+    """What a mapping is shown: one fact of each key."""
+
+    values: dict[str, Any]
+    item: Any = None
+    group: Any = None
+    sides: Any = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return ()
+
+    def __getitem__(self, key: str) -> Any:
+        return [told(key, subject, value) for subject, value in self.values[key].items()]
+
+
+def mapped(**config: Any) -> Mapped:
+    agent = AgentSpec("scale", "whole", writes=("weight",), kind="mcp", config=config)
+    return compile_mapping(agent, "it")
+
+
+def read(parts: Mapped, values: dict[str, Any], result: Any) -> list[Any]:
+    view: Any = Given(values)
+    said = parts.read(view, result)
+    assert isinstance(said, list)
+    return said
+
+
+def test_what_is_beside_a_thing_is_bound_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bound: list[str] = []
+    bind = Scope.set
+
+    def noting(scope: Scope, name: str, value: Any) -> None:
+        bound.append(name)
+        bind(scope, name, value)
+
+    monkeypatch.setattr(Scope, "set", noting)
+    parts = mapped(
+        each="result.list",
+        subject='"s" + string(it)',
+        value="it / result.total",
+        confidence="result.sure",
+        evidence='{"of": size(facts("thing"))}',
+    )
+    result = {"list": list(range(100)), "total": 50, "sure": 0.5}
+    said = read(parts, {"thing": {"cup": 1}}, result)
+    assert [(one.subject, one.value) for one in said][:3] == [("s0", 0.0), ("s1", 0.02), ("s2", 0.04)]
+    assert {(one.key, one.confidence, str(one.evidence)) for one in said} == {("weight", 0.5, "{'of': 1}")}
+    assert bound.count("result") == 1
+    assert bound.count("it") == 200
+    assert read(parts, {}, {**result, "list": []}) == []
+
+
+@pytest.mark.parametrize("value", ["it + double(size(result.list))", 'it + double(size(facts("thing")))'])
+def test_things_that_would_each_go_through_much_are_refused(value: str) -> None:
+    parts = mapped(each="result.list", subject='"x"', value=value)
+    view = {"thing": {str(n): n for n in range(300)}}
+    assert len(read(parts, view, {"list": [1] * 50})) == 50
+    with pytest.raises(ExpressionError, match="too much for 6,000 things"):
+        read(parts, view, {"list": [1] * 6000})
+
+
+def test_an_answer_is_read_once(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[Any] = []
+    read_all = Mapped.read
+
+    def noting(mapped: Mapped, view: Any, result: Any) -> Any:
+        reads.append(result)
+        return read_all(mapped, view, result)
+
+    monkeypatch.setattr(Mapped, "read", noting)
+    assert facts(rehearse(things(server, **ONE_BY_ONE), SEEDS), "weight") == {"cup": 0.3}
+    assert len(reads) == 1
+
+
+def test_an_answer_that_another_runtime_recorded_first_is_the_one_that_is_read(server: str) -> None:
+    class Late(MemoryRecorder):
+        def finish(self, name: CallName, tool: str, recorded: Recorded) -> Recorded:
+            first = {"structured": {"subject": "cup", "kilos": 9, "sure": 0.7}, "content": []}
+            return super().finish(name, tool, recorded._replace(value=first))
+
+    job = rehearse(things(server, **ONE_BY_ONE), SEEDS, Late())
+    assert facts(job, "weight") == {"cup": 9}
+
+
+def test_an_expression_is_quoted_without_what_cannot_be_printed(server: str) -> None:
+    recorder = MemoryRecorder()
+    job = rehearse(things(server, **{**ONE_BY_ONE, "value": 'result["\u202e\x07"]'}), SEEDS, recorder)
+    (failure,) = failures(job)
+    assert failure.cls == "bad_output"
+    (kept,) = [recorded.failure for recorded in recorder.finished.values()]
+    assert kept is not None and kept.message.isprintable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from typing import Any
@@ -42,6 +43,81 @@ FILLED = [
 def test_a_prompt_is_filled_in_from_the_view(text: str, filled: str) -> None:
     check_prompt(text, "each")
     assert fill_prompt(text, SHOWN) == filled
+
+
+def test_a_prompt_changes_nothing_that_it_is_shown() -> None:
+    shown = {"writes": {"k": {"type": "object", "properties": {"a": {}}, "required": ["a"]}}}
+    before = copy.deepcopy(shown)
+    clears = "{{ s.required.clear }}{{ s.required.pop }}{{ s.properties.clear }}{{ s.popitem }}"
+    text = "{% for name, s in writes.items %}" + clears + "{{ s.required.0 }} {{ name }}{% endfor %}"
+    check_prompt(text, "each")
+    assert fill_prompt(text, shown) == "a k"
+    assert shown == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ item.subject.upper }}",
+        "{{ item.key.split }}",
+        "{{ item.copy }}",
+        "{% with j=item|json %}{{ j.swapcase }}{% endwith %}",
+        "{{ facts.keys.reverse }}",
+        "{{ forloop.clear }}",
+    ],
+)
+def test_names_lead_to_data_and_never_to_methods(text: str) -> None:
+    assert fill_prompt("{% for f in facts.items %}" + text + "{% endfor %}", SHOWN) == ""
+
+
+def test_groups_and_parts_of_objects_have_names() -> None:
+    facts = [{"subject": name, "value": {"kind": name[0]}} for name in ("ab", "ac", "b")]
+    text = (
+        "{% regroup facts.pets by value.kind as kinds %}"
+        "{% for k in kinds %}{{ k.grouper }}:{% for f in k.list %}{{ f.subject }} {% endfor %}{% endfor %}"
+        "{% for name in facts.keys %}{{ name }}{% endfor %}"
+    )
+    assert fill_prompt(text, {"facts": {"pets": facts}}) == "a:ab ac b:b pets"
+
+
+def nested(count: int, opening: str, inner: str, closing: str) -> str:
+    return opening * count + inner + closing * count
+
+
+MANY = {"facts": {"k": ["x" * 1000] * 2000}}
+BOMBS = {
+    "doubled by add": nested(40, "{% with a=a|add:a %}", "{{ a|length }}", "{% endwith %}"),
+    "kept again and again": nested(40, "{% with a=facts|json %}", "{{ a|length }}", "{% endwith %}"),
+    "joined by something long": "{{ facts.k|join:facts.k.0 }}",
+    "looped": nested(3, "{% for f in facts.k %}", "x", "{% endfor %}"),
+    "looped over nothing": nested(3, "{% for f in facts.k %}", "", "{% endfor %}"),
+    "shown again and again": "{% for f in facts.k %}{{ facts }}{% endfor %}",
+    "read as text again and again": "{% for f in facts.k %}{% if facts|wordcount %}{% endif %}{% endfor %}",
+    "shortened again and again": "{% for f in facts.k %}{{ facts|shorten:1 }}{% endfor %}",
+    "sorted again and again": "{% for f in facts.k %}{{ facts.k|dictsort:0|length }}{% endfor %}" * 2,
+    "grouped again and again": "{% for f in facts.k %}{% regroup facts.k by x as g %}{% endfor %}",
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_prompt_that_would_fill_the_memory_is_stopped_early(bomb: str) -> None:
+    text = "{% with a=facts.k.0 %}" + BOMBS[bomb] + "{% endwith %}"
+    check_prompt(text, "each")
+    with pytest.raises(PromptError, match="more than 5,000,000 characters of text on the way"):
+        fill_prompt(text, MANY)
+
+
+def test_lists_are_not_added() -> None:
+    with pytest.raises(PromptError, match="add takes numbers or texts"):
+        fill_prompt("{{ facts.k|add:facts.k }}", MANY)
+
+
+def test_a_long_prompt_may_be_filled_in() -> None:
+    shown = {"facts": {"k": [{"subject": f"s{n}", "value": n} for n in range(10_000)]}}
+    line = "{% if f.value > 1 %}{{ forloop.counter }}. {{ f.subject|upper }}{% endif %}"
+    text = "{% for f in facts.k %}" + line + "{% endfor %}"
+    assert len(fill_prompt(text, shown)) > 100_000
+    assert len(fill_prompt("{{ facts|json }}", {"facts": "x" * 900_000})) > 900_000
 
 
 REFUSED = [

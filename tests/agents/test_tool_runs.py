@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -15,9 +16,12 @@ from werkzeug import Request, Response
 
 from runtime.agents import Pack, propose, run_all
 from runtime.agents.functions import Function
+from runtime.engine import Failure
 from runtime.engine.inputs import Call
 from runtime.tools import ToolFailed, call_tool
-from runtime.tools.session import CURRENT
+from runtime.tools.gate import Busy, MemoryGate, Ticket
+from runtime.tools.record import MemoryRecorder
+from runtime.tools.session import CURRENT, ToolSession
 from runtime.tools.spec import ToolSpec
 from tests.agents.fakes import run_of
 from tests.agents.outside import NEAR, calls_of, facts, failures, rehearse, seed
@@ -49,8 +53,11 @@ class Session:
 
     def __init__(self, concurrency: int, log: list[str], notes: tuple[Call, ...] = ()) -> None:
         self.tools = {"oracle": ToolSpec("oracle", concurrency=concurrency)}
+        self.is_stopped = False
         self.log = log
         self.notes = notes
+
+    async def watch_stop(self) -> None: ...
 
     def for_run(self, agent: str, item: str | None, seconds: float) -> Any:
         self.log.append(f"in {item}")
@@ -203,3 +210,76 @@ def test_an_agent_without_tools_has_no_calls() -> None:
     for function in (Function(works, True), Function(plain)):
         (effect,) = run_all([run_of("agent", "each", "a")], {"agent": function})
         assert effect.calls == ()
+
+
+class Full(MemoryGate):
+    """Has no place until it was asked often enough."""
+
+    def __init__(self, asked: int) -> None:
+        self.left = asked
+
+    def enter(self, tool: ToolSpec) -> Ticket:
+        self.left -= 1
+        if self.left >= 0:
+            raise Busy
+        return super().enter(tool)
+
+
+@pytest.mark.parametrize("lane", ["oracle", ""])
+def test_the_wait_for_a_place_is_not_counted_against_a_run(threaded: HTTPServer, lane: str) -> None:
+    """Waiting and calling together may take longer than the agent's time."""
+
+    def answer(request: Request) -> Response:
+        threading.Event().wait(1.3)
+        return Response("{}", content_type="application/json")
+
+    threaded.expect_request("/").respond_with_handler(answer)
+    tool = ToolSpec("oracle", url=threaded.url_for("/"), allow=("127.0.0.1",), timeout=5.0, concurrency=1)
+    began = time.monotonic()
+
+    class Slow(Full):
+        def enter(self, tool: ToolSpec) -> Ticket:
+            self.left = 1 if time.monotonic() - began < 1.3 else 0
+            return super().enter(tool)
+
+    async def ask(item: str, view: Any) -> Any:
+        return propose("pet", item, await call_tool("oracle", {"of": item}))
+
+    session = ToolSession("7", 1, {"oracle": tool}, Slow(0), MemoryRecorder(), 100, 100)
+    runs = [run_of("agent", "each", "a", 2.4, shown="a")]
+    (effect,) = run_all(runs, {"agent": Function(ask, True, lane)}, session=session)
+    assert effect.failure is None
+    assert [(call.attempts, call.cls) for call in effect.calls] == [(1, "")]
+
+
+@pytest.mark.parametrize("lane", ["oracle", ""])
+def test_a_run_that_never_gets_a_place_says_so_and_ends_all_the_same(lane: str) -> None:
+    tool = ToolSpec("oracle", url="http://127.0.0.1:9/", allow=("127.0.0.1",))
+
+    async def ask(item: str, view: Any) -> Any:
+        return await call_tool("oracle", {"of": item})
+
+    session = ToolSession("7", 1, {"oracle": tool}, Full(10**9), MemoryRecorder(), 100, 100)
+    runs = [run_of("agent", "each", "a", 0.5, shown="a")]
+    began = time.monotonic()
+    (effect,) = run_all(runs, {"agent": Function(ask, True, lane)}, session=session)
+    assert time.monotonic() - began < 20
+    assert effect.failure == Failure("rate_limited", "oracle has no free place.", True, "oracle")
+    assert [(call.attempts, call.cls) for call in effect.calls] == [(0, "rate_limited")]
+
+
+def test_a_run_that_got_its_place_has_its_own_time_and_no_more(threaded: HTTPServer) -> None:
+    threaded.expect_request("/").respond_with_json({})
+    tool = ToolSpec("oracle", url=threaded.url_for("/"), allow=("127.0.0.1",), timeout=5.0)
+    over: list[float] = []
+
+    async def ask(item: str, view: Any) -> Any:
+        await call_tool("oracle", {"of": item})
+        over.append(time.monotonic())
+        await asyncio.Event().wait()
+
+    session = ToolSession("7", 1, {"oracle": tool}, Full(5), MemoryRecorder(), 100, 100)
+    runs = [run_of("agent", "each", "a", 2.0, shown="a")]
+    (effect,) = run_all(runs, {"agent": Function(ask, True, "oracle")}, session=session)
+    assert effect.failure == Failure("timeout", "It took longer than 2 s.", True)
+    assert time.monotonic() - over[0] < 3.0

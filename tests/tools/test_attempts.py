@@ -17,6 +17,7 @@ from runtime.tools import ToolFailed
 from runtime.tools.gate import Busy, MemoryGate, RedisGate, Ticket, circuit_open, paused
 from runtime.tools.http import read_retry_after
 from runtime.tools.record import MemoryRecorder
+from runtime.tools.run_clock import CLOCK, RunClock
 from runtime.tools.spec import ToolSpec
 from tests.tools.cast import run_of, session_of, tool_at
 from tests.tools.servers import hangs, resets, says, serving
@@ -119,8 +120,8 @@ async def test_waits_double_and_stay_below_the_longest(monkeypatch: pytest.Monke
 
 async def test_run_ends_its_call_before_its_own_deadline() -> None:
     async with serving(hangs) as server:
-        run = run_of(tool_at(server.url, timeout=60.0, attempts=3), seconds=0.4)
-        async with asyncio.timeout(0.4):
+        run = run_of(tool_at(server.url, timeout=60.0, attempts=3), seconds=1.2)
+        async with asyncio.timeout(1.2):
             failed = await failing(run)
     assert (failed.cls, len(server.requests)) == ("timeout", 1)
 
@@ -203,6 +204,17 @@ class _Scripted(MemoryGate):
         return False
 
 
+class _Held(_Scripted):
+    """Has no place until `is_free`."""
+
+    is_free = False
+
+    def enter(self, tool: ToolSpec) -> Ticket:
+        if not self.is_free:
+            raise Busy
+        return super().enter(tool)
+
+
 async def test_busy_and_short_pauses_are_waited_out() -> None:
     gate = _Scripted(Busy(), Busy(), paused("search", 0.05), Busy())
     async with serving(says({"hits": 1})) as server:
@@ -218,14 +230,61 @@ async def test_call_that_was_shut_out_is_over() -> None:
     assert (failed.cls, len(server.requests)) == ("server_error", 1)
 
 
-async def test_place_that_never_comes_is_a_timeout_without_a_request() -> None:
+async def test_place_that_never_comes_is_told_as_such_and_not_as_a_dead_tool() -> None:
     gate = _Scripted(*[Busy() for _ in range(1000)])
     async with serving(says({})) as server:
         run = run_of(tool_at(server.url), gate=gate, seconds=0.2)
         failed = await failing(run)
-    assert (failed.cls, failed.transient, len(server.requests)) == ("timeout", True, 0)
-    assert [(call.attempts, call.cls) for call in run.notes] == [(0, "timeout")]
+    assert (failed.cls, failed.transient, len(server.requests)) == ("rate_limited", True, 0)
+    assert failed.message == "search has no free place."
+    assert [(call.attempts, call.cls) for call in run.notes] == [(0, "rate_limited")]
     assert gate.left == []
+
+
+def clock(most: float, moves: list[float]) -> None:
+    """The run of this test can be put off."""
+    CLOCK.set(RunClock(most, moves.append))
+
+
+async def test_time_of_a_run_begins_with_its_first_place() -> None:
+    moves: list[float] = []
+    clock(60.0, moves)
+    gate = _Held()
+    async with serving(says({"hits": 1})) as server:
+        run = run_of(tool_at(server.url), gate=gate, seconds=0.8)
+        call = asyncio.ensure_future(ask(run))
+        await asyncio.wait([call], timeout=1.2)  # longer than the run has
+        assert not call.done()
+        assert moves == [60.0]
+        gate.is_free = True
+        assert await call == {"hits": 1}
+    assert len(moves) == 2
+    assert 1.0 < moves[1] < 30.0
+    assert gate.left == [("ok", 0.0)]
+
+
+async def test_wait_for_the_first_place_has_an_end_and_later_ones_are_counted() -> None:
+    moves: list[float] = []
+    clock(0.3, moves)
+    gate = _Held()
+    async with serving(says({"hits": 1})) as server:
+        run = run_of(tool_at(server.url), gate=gate, seconds=60.0)
+        async with asyncio.timeout(20):
+            failed = await failing(run)
+            assert failed.message == "search has no free place."
+            assert moves == [0.3, 0.3]
+            gate.is_free = True
+            assert await ask(run) == {"hits": 1}
+        assert moves == [0.3, 0.3]
+    clock(60.0, moves)
+    gate.is_free = True
+    async with serving(says({"hits": 1})) as server:
+        run = run_of(tool_at(server.url), gate=gate, seconds=0.8)
+        await ask(run)
+        gate.is_free = False
+        async with asyncio.timeout(20):
+            assert (await failing(run)).cls == "rate_limited"
+    assert moves == [0.3, 0.3]
 
 
 @pytest.mark.parametrize(

@@ -252,3 +252,11 @@ async def test_pack_code_calls_a_tool_of_its_run() -> None:
     request = server.requests[0]
     assert (request.method, request.path, request.json) == ("POST", "/v1/find", {"q": "x"})
     assert [call.attempts for call in run.notes] == [1]
+
+
+def test_message_holds_only_what_can_be_printed() -> None:
+    """It may quote names that a tool chose; PostgreSQL keeps no NUL, and the journal no lone surrogate."""
+    failed = ToolFailed("bad_output", "it has \x00evil\x1b[2J\ud800\u202e names", tool="se\x00arch")
+    assert failed.message == str(failed) == "it has  evil [2J   names"
+    assert (failed.as_failure().message, failed.tool) == (failed.message, "se arch")
+    assert len(ToolFailed("bad_output", "\x00" * 1000).message) == 500

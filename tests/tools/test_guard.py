@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -267,14 +270,56 @@ async def test_backend_opens_no_other_host_and_no_socket_file() -> None:
         await backend.connect_unix_socket("/run/redis.sock")
 
 
-async def test_resolver_that_hangs_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def resolve(*args: Any, **options: Any) -> Any:
-        await asyncio.Event().wait()
+@pytest.fixture
+def dead_name(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """While the test lasts, looking up `search.example.com` hangs."""
+    over, system = threading.Event(), socket.getaddrinfo
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    def look_up(host: str, *args: Any, **options: Any) -> Any:
+        if host == "search.example.com":
+            over.wait(60)
+            raise socket.gaierror(-3, "temporary failure")
+        return system(host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    yield
+    over.set()
+
+
+@pytest.mark.usefixtures("dead_name")
+async def test_resolver_that_hangs_is_a_timeout() -> None:
     with pytest.raises(ToolFailed) as caught:
         await run_of(tool_at("http://search.example.com", timeout=0.1)).post("search", {})
     assert caught.value.cls == "timeout"
+
+
+@pytest.mark.usefixtures("dead_name")
+async def test_dead_name_leaves_other_tools_their_lookups() -> None:
+    async with serving(says({"here": 1})) as server:
+        dead = tool_at("http://search.example.com", timeout=60.0)
+        calls = [asyncio.ensure_future(run_of(dead, job=job).post("search", {})) for job in range(50)]
+        await asyncio.wait(calls, timeout=0.1)
+        alive = run_of(tool_at(f"http://localhost:{server.port}/", allow=("localhost",), timeout=20.0))
+        assert await alive.post("search", {}) == {"here": 1}
+        for call in calls:
+            call.cancel()
+        await asyncio.wait(calls)
+
+
+async def test_address_that_swallows_everything_leaves_time_for_the_next() -> None:
+    async with serving(says({"here": 1})) as server:
+        with socket.socket() as deaf, contextlib.ExitStack() as waiting:
+            deaf.bind(("127.0.0.2", server.port))
+            deaf.listen(0)
+            for _ in range(3):  # fill the queue of those who wait
+                first = waiting.enter_context(socket.socket())
+                first.setblocking(False)
+                first.connect_ex(deaf.getsockname())
+            tool = tool_at(f"http://inner.example.com:{server.port}/", allow=("127.0.0.0/8",), timeout=4.0)
+            resolve = names(inner_example_com=["127.0.0.2", "127.0.0.1"])
+            async with asyncio.timeout(tool.timeout):
+                answer = await post_json(tool, "", {}, "k", resolve)
+    assert answer.value == {"here": 1}
 
 
 async def test_connection_that_is_never_accepted_is_a_timeout() -> None:

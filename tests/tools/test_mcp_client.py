@@ -160,10 +160,10 @@ async def test_tool_that_hangs_is_a_timeout(server: Seen) -> None:
     server.calls.clear()
     server.methods.clear()
     began = asyncio.get_running_loop().time()
-    failed = await failing(server.url, "slow", timeout=0.5)
+    failed = await failing(server.url, "slow", timeout=1.5)
     assert (failed.cls, server.calls["slow"]) == ("timeout", 1)
     assert server.methods["DELETE"] == 0  # no good-bye to a server that does not answer
-    assert asyncio.get_running_loop().time() - began < 3
+    assert asyncio.get_running_loop().time() - began < 20
 
 
 async def test_large_result_is_bad_output(server: Seen) -> None:
@@ -205,7 +205,7 @@ async def test_what_is_no_mcp_server_falls_into_its_class(reply: Any, cls: str, 
 async def test_silent_server_is_a_timeout_and_nothing_is_left_behind() -> None:
     async with serving(hangs) as server:
         before = len(asyncio.all_tasks())
-        failed = await failing(server.url, timeout=0.3)
+        failed = await failing(server.url, timeout=1.5)
         assert failed.cls == "timeout"
         assert [request.method for request in server.requests] == ["POST"]
         assert len(asyncio.all_tasks()) <= before + 1  # the server's own
