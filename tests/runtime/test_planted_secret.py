@@ -60,7 +60,7 @@ def told_by(redis: Redis, key: bytes) -> list[str]:
         "zset": lambda: redis.zrange(key, 0, -1),
         "stream": lambda: [part for _, row in redis.xrange(key) for pair in row.items() for part in pair],
     }
-    held = read[redis.type(key).decode()]()
+    held = read.get(redis.type(key).decode(), list)()  # a key may be gone by now
     parts = [part for pair in held.items() for part in pair] if isinstance(held, dict) else list(held)
     return [unpacked(part) for part in (key, *parts)]
 
