@@ -86,7 +86,15 @@ class DbRecorder:
 
     def _note_attempt(self, name: CallName, tool: str) -> None:
         with connection.cursor() as cursor:
-            values: list[Any] = [self.job_id, *name, tool, self.worker, timezone.now(), self.job_id, self.epoch]
+            values: list[Any] = [
+                self.job_id,
+                *name,
+                tool,
+                self.worker,
+                timezone.now(),
+                self.job_id,
+                self.epoch,
+            ]
             cursor.execute(_NOTE_ATTEMPT, values)
             if cursor.fetchone() is None:
                 raise Superseded(

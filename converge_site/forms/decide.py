@@ -19,13 +19,14 @@ from runtime.actions.inbox import check_value
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One radio button."""
+    """One radio button; `short` names it on the button of its preview."""
 
     name: str
     label: str
     help: str = ""
     has_value: bool = False
     value: Any = None
+    short: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +91,20 @@ def safe_next(request: HttpRequest, fallback: str) -> str:
 
 def _conflict_options(card: Card) -> list[Option]:
     sides = [
-        Option(str(place), f"Keep {place + 1}:", has_value=True, value=side.value)
+        Option(str(place), f"Keep {place + 1}:", has_value=True, value=side.value, short=f"Keep {place + 1}")
         for place, side in enumerate(card.sides)
     ]
     return [
         *sides,
-        Option("none", "Reject all", "nothing stands"),
-        Option("other", "Another value"),
+        Option("none", "Reject all", "nothing stands", short="Reject all"),
+        Option("other", "Another value", short="Another value"),
     ]
 
 
 def _hold_options() -> list[Option]:
     return [
-        Option("approve", "Approve", "it stands from the next cycle on"),
-        Option("refuse", "Refuse", "this value never stands; it becomes a stated gap"),
+        Option("approve", "Approve", "it stands from the next cycle on", short="Approve"),
+        Option("refuse", "Refuse", "this value never stands; it becomes a stated gap", short="Refuse"),
     ]
 
 

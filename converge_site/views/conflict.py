@@ -14,6 +14,7 @@ from converge_site.forms.decide import read_choice, safe_next
 from converge_site.forms.receipts import read_receipt
 from converge_site.fragments.conflicts import Card, read_card
 from converge_site.fragments.personal import render_decide
+from converge_site.fragments.previews import PreviewView
 from converge_site.people import for_people, person_of
 from converge_site.views.refusals import render_refusal, status_of
 from runtime.actions import Refused, answer_hold, decide_conflict
@@ -43,7 +44,7 @@ def decide(request: HttpRequest, conflict_id: int) -> HttpResponse:
     try:
         _send(person_of(request), card, request)
     except Refused as refused:
-        return _refused(request, conflict_id, refused)
+        return answer_refused(request, conflict_id, refused, request.POST.dict())
     if request.headers.get("HX-Request"):
         return HttpResponse(render_decide(request, find_card(conflict_id)))
     messages.success(request, "Sent. It is applied at the start of the job's next cycle.")
@@ -52,10 +53,7 @@ def decide(request: HttpRequest, conflict_id: int) -> HttpResponse:
 
 def _send(user: User, card: Card, request: HttpRequest) -> Decision:
     """Calls the action that fits the kind of question."""
-    kind = "approve" if card.conflict.kind == "hold" else "decide"
-    verdict = may(user, kind, conflict=card.conflict)
-    if not verdict.allowed:
-        raise Refused(verdict.why, code="forbidden")
+    require_answering(user, card)
     posted = request.POST.dict()
     choice = read_choice(card, posted)
     version, reason = posted.get("version", ""), posted.get("reason", "").strip()
@@ -65,12 +63,21 @@ def _send(user: User, card: Card, request: HttpRequest) -> Decision:
     return decide_conflict(user, card.conflict.pk, version, choice, reason, receipt)
 
 
-def _refused(request: HttpRequest, conflict_id: int, refused: Refused) -> HttpResponse:
+def require_answering(user: User, card: Card) -> None:
+    """Raises Refused(code="forbidden") unless this person may answer the question."""
+    kind = "approve" if card.conflict.kind == "hold" else "decide"
+    verdict = may(user, kind, conflict=card.conflict)
+    if not verdict.allowed:
+        raise Refused(verdict.why, code="forbidden")
+
+
+def answer_refused(
+    request: HttpRequest, conflict_id: int, refused: Refused, typed: dict[str, str]
+) -> HttpResponse:
     """The question as it is now, with the message and what was typed."""
     if refused.code == "forbidden" and not request.headers.get("HX-Request"):
         return render_refusal(request, refused, back=reverse("conflict", args=[conflict_id]))
     card = find_card(conflict_id)
-    typed = request.POST.dict()
     if refused.code == "stale":
         typed.pop("choice", None)  # a side is named by its place, and the places may be others now
     if request.headers.get("HX-Request"):
@@ -79,9 +86,14 @@ def _refused(request: HttpRequest, conflict_id: int, refused: Refused) -> HttpRe
 
 
 def render_conflict(
-    request: HttpRequest, card: Card, refused: Refused | None = None, typed: dict[str, str] | None = None
+    request: HttpRequest,
+    card: Card,
+    refused: Refused | None = None,
+    typed: dict[str, str] | None = None,
+    foreseen: PreviewView | None = None,
 ) -> HttpResponse:
-    """The page of one question; after a refusal with the message, the fresh state and what was typed."""
+    """The page of one question; after a refusal with the message, the fresh state and what was typed; `foreseen` is
+    what would come of the choice that was typed."""
     context: dict[str, Any] = {
         "section": "inbox",
         "card": card,
@@ -89,5 +101,6 @@ def render_conflict(
         "personal": True,
         "refused": refused,
         "typed": typed,
+        "preview": foreseen,
     }
     return render(request, "pages/conflict.html", context, status=status_of(refused) if refused else 200)

@@ -102,6 +102,23 @@ def answer_hold(
     )
 
 
+def check_decision(user: Person, conflict_id: int, version: str, choice: Choice) -> tuple[Conflict, Choice]:
+    """Refuses what `decide_conflict` and `answer_hold` would, and writes nothing: for whoever wants to look ahead.
+
+    For a hold the choice is {"approve": bool}. Gives the conflict, and the choice as it would be put in the inbox.
+    """
+    conflict = _find(conflict_id)
+    if conflict.kind == "hold":
+        require(user, "approve", conflict.job, conflict)
+        if "approve" not in choice:
+            raise Refused("Approve or refuse the value that is held.", field="choice", code="invalid")
+        _check_answerable(conflict, version, user, choice["approve"])
+        return conflict, choice
+    require(user, "decide", conflict.job, conflict)
+    _check_current(conflict, version)
+    return conflict, _check_choice(conflict.job, conflict.key, choice)
+
+
 def _find(conflict_id: int) -> Conflict:
     conflict = Conflict.objects.select_related("job", "job__pack").filter(pk=conflict_id).first()
     if conflict is None:

@@ -70,7 +70,8 @@ class HttpAgent:
         return read_answer(said)
 
     def _digest(self, asked: Mapping[str, Any]) -> str:
-        """What stands for the body in the call's name: a view may be larger than any one value in a journal."""
+        """What stands for the body in the call's name: a view may be larger than any one value in a journal. Job and
+        cycle are told to the tool but are no part of the question, so that a preview finds it asked before."""
         raw = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
         if len(raw) > MAX_REQUEST:
             raise ToolFailed(
@@ -78,4 +79,5 @@ class HttpAgent:
                 f"What {self.named} is shown makes a request of more than {MAX_REQUEST:,} bytes; let it read less, "
                 f"or go through a key with `over`.",
             )
-        return hashlib.sha256(raw).hexdigest()
+        question = {name: value for name, value in asked.items() if name not in ("job", "cycle")}
+        return hashlib.sha256(orjson.dumps(question, option=orjson.OPT_SORT_KEYS)).hexdigest()
