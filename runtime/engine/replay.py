@@ -197,7 +197,10 @@ class _Recorded:
     def _repeated(self, run: Run, spoken: set[tuple[str, str]]) -> Iterator[Proposal]:
         for slot, cand in run.voice.said.items():
             named = (slot.key, slot.subject)
-            if named not in spoken and (run.agent.name, run.item, *named) not in self.withdrawn:
+            name = (run.agent.name, run.item, *named)
+            # What an appending agent leaves unsaid stays; said again it might be refused by now.
+            is_said = name in self.rebased if run.agent.append else name not in self.withdrawn
+            if is_said and named not in spoken:
                 yield self._again(run, cand)
 
     def _again(self, run: Run, cand: Candidate) -> Proposal:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.engine.jobs import BROKEN, Job, pack, say, whole
+from runtime.engine import Proposal, Run
+from runtime.engine.replay import replay
+from tests.engine.jobs import BROKEN, Job, each, pack, rule, say, whole
+from tests.engine.lockstep import recorded
 
 NAMED = [("in", "x")]
 
@@ -54,3 +57,23 @@ def test_what_is_refused_is_not_said_here_either() -> None:
     it.says["a"] = [say("log", "first", 2, 7.0, because=NAMED)]
     it.run(it.row("add_fact", "in", "y", 1, by="otto"))
     assert it.status("log", "first") == "empty"
+
+
+def test_what_an_appending_agent_leaves_unsaid_is_not_said_by_a_replay() -> None:
+    """A constraint came to refuse it since; said again it would be withdrawn."""
+    limit = rule("constraint", "k", 'facts("m").size() < 2', name="no more")
+    spec = pack(each("a", "in", "k", append=True), whole("b", "in", "m"), rules=[limit])
+    told: list[bool] = []
+
+    def adds(run: Run) -> list[Proposal]:
+        if run.item != "x" or told:
+            return []
+        told.append(True)
+        return [say("k", "s", 1, because=[("in", "x")])]
+
+    it = Job(spec, {"a": adds, "b": lambda run: [say("m", f.subject, 1) for f in run.view["in"]]})
+    it.run(it.seed("in", "x", 1))
+    it.run(it.row("add_fact", "in", "y", 1))
+    it.run(it.row("add_fact", "in", "x", 1, confidence=0.5), it.row("add_fact", "in", "z", 1))
+    assert it.value("k", "s") == 1
+    assert replay(spec, recorded(it.commits)).digest == it.core.digest

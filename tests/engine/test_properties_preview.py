@@ -30,14 +30,7 @@ telling = st.builds(  # acts after which agents run
 )
 
 
-def _replays(case: Case) -> bool:
-    """Whether the engine can merge the case's journal again, which the property of replay is about and not this one:
-    it lets an agent that only adds say again what it kept, and a constraint may refuse that by now."""
-    constrained = any(rule.kind == "constraint" and rule.enabled for rule in case.pack.rules)
-    return not (constrained and any(agent.append for agent in case.pack.agents))
-
-
-jobs = cases().filter(_replays)
+jobs = cases()
 ENDS = ("exhausted", "oscillating", "cancelled", "invalid")
 
 
