@@ -173,7 +173,9 @@ def run_calls(entry: Entry) -> list[dict[str, Any]]:
     calls: list[dict[str, Any]] = entry.data.get("calls", []) if entry.kind == "run" else []
     if not calls:
         return []
-    rows = ToolCall.objects.filter(job_id=entry.job_id, cycle=entry.cycle, agent=entry.agent)
+    # Where a cycle was begun twice with other questions, the newer one was merged.
+    calls_of_run = ToolCall.objects.filter(job_id=entry.job_id, cycle=entry.cycle, agent=entry.agent)
+    rows = calls_of_run.order_by("id")
     sent = {
         (item, number, cls): attempts
         for item, number, cls, attempts in rows.values_list("item", "number", "cls", "attempts")
