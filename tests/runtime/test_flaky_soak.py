@@ -116,7 +116,7 @@ def test_a_hundred_jobs_end_rightly_in_bad_weather(weather: FlakyTools, workers:
     assert set(ended) <= {"converged", "partial"}, ended
     assert ended["converged"] > 0 < ended["partial"], "both kinds of end are met"
     met = set(ToolCall.objects.exclude(cls="").values_list("cls", flat=True))
-    # Every way of failing is met (below); which of them a call ends in, after its second attempt, is left to the weather.
+    # Every way of failing is met (below); in which of them a call ends, after its second attempt, the weather decides.
     assert met <= CLASSES
     assert len(met) >= 4
     answered = {mode for tool in weather.state()["tools"].values() for mode in tool["answered"]}
