@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import orjson
 from django.db.models import QuerySet
 
 from runtime import store
@@ -25,12 +24,13 @@ from runtime.actions.refusals import Refused
 from runtime.agents import functions_for, run_all
 from runtime.agents.functions import Function
 from runtime.agents.watch import Expired
-from runtime.engine import Core, Effect, Failure, InboxRow, PackError, PackSpec, Run, Seed
+from runtime.engine import Core, Effect, InboxRow, PackError, PackSpec, Run, Seed
 from runtime.engine.replay import RecordedCycle, ReplayError, replay
 from runtime.forecast import Forecast, forecast
 from runtime.models import Conflict, Job, Tool, ToolCall
 from runtime.store import narrow_numbers
-from runtime.tools.record import CallName, Recorded
+from runtime.tool_calls import recorded_from_row
+from runtime.tools.record import CallName
 from runtime.tools.recorded import PastCall, RecordedCalls, RecordedSession, sealed
 from runtime.tools.spec import ToolSpec
 
@@ -151,17 +151,7 @@ def _ended_calls(job: Job) -> QuerySet[ToolCall]:
 
 
 def _past_call(row: ToolCall) -> PastCall:
-    failure = Failure(row.cls, row.message, row.transient, row.tool) if row.status == "failed" else None
-    ended = Recorded(
-        value=orjson.loads(row.result) if failure is None else None,
-        failure=failure,
-        attempts=row.attempts,
-        http_status=row.http_status,
-        tokens_in=row.tokens_in,
-        tokens_out=row.tokens_out,
-        cost=row.cost,
-    )
-    return PastCall(CallName(row.cycle, row.agent, row.item, row.number, row.digest), ended)
+    return PastCall(CallName(row.cycle, row.agent, row.item, row.number, row.digest), recorded_from_row(row))
 
 
 def foresee(

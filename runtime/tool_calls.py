@@ -75,7 +75,7 @@ class DbRecorder:
         if not self._was_begun:
             return None
         row = _connected(lambda: self._rows(name).exclude(status="started").first())
-        return None if row is None else _recorded(row)
+        return None if row is None else recorded_from_row(row)
 
     def attempt(self, name: CallName, tool: str, number_of_attempt: int) -> None:
         """Notes that a request is about to be sent; those that an earlier runtime sent before it died count too.
@@ -128,7 +128,7 @@ class DbRecorder:
             **name._asdict(),
             defaults={**fields, "tool": tool, "worker": self.worker, "started_at": now},
         )
-        return _recorded(stands)
+        return recorded_from_row(stands)
 
     def _rows(self, name: CallName) -> Any:
         return ToolCall.objects.filter(job_id=self.job_id, **name._asdict())
@@ -165,7 +165,8 @@ def _connected(act: Callable[[], T]) -> T:
         return act()
 
 
-def _recorded(row: ToolCall) -> Recorded:
+def recorded_from_row(row: ToolCall) -> Recorded:
+    """How a finished call ended."""
     failure = Failure(row.cls, row.message, row.transient, row.tool) if row.status == "failed" else None
     return Recorded(
         value=orjson.loads(row.result) if row.status == "done" else None,

@@ -78,18 +78,28 @@ def _run_recorded(job_id: int, epoch: int) -> str:
 
     That is the database's trouble and not the job's: it must not count as a runtime that died of it.
     """
-    for pause in (*RECORD_PAUSES, None):
+    for pause in RECORD_PAUSES:
         try:
             return _run_claimed(job_id, epoch)
         except Unrecorded as unrecorded:
-            if pause is None or stop_requested():
-                raise
             log.warning("job %s: %s It is taken up again in %g s.", job_id, unrecorded, pause)
-            time.sleep(pause)
-            connections.close_all()
-            if not renew_lease(job_id, epoch):
-                raise Fenced(f"job {job_id}: epoch {epoch} is superseded") from None
-    raise AssertionError("unreachable")
+            if not _wait(pause):
+                raise
+        connections.close_all()
+        if not renew_lease(job_id, epoch):
+            raise Fenced(f"job {job_id}: epoch {epoch} is superseded")
+    return _run_claimed(job_id, epoch)
+
+
+def _wait(seconds: float) -> bool:
+    """Waits for a database that is unwell, of which nobody tells when it is better; False if the worker is to stop.
+
+    In short sleeps: the handler of a signal sets a plain flag (see `runtime.queue`), which wakes nobody.
+    """
+    until = time.monotonic() + seconds
+    while not stop_requested() and (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, 0.25))
+    return not stop_requested()
 
 
 def _run_claimed(job_id: int, epoch: int) -> str:

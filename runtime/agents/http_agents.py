@@ -40,9 +40,8 @@ class HttpAgent:
     named: str
 
     async def __call__(self, *shown: Any) -> list[Proposal] | Ruling | None:
-        from runtime.tools.session import (
-            current,
-        )  # here: who only declares or reads packs needs no Redis client
+        # Here: who only declares or reads packs needs no Redis client.
+        from runtime.tools.session import current
 
         view: View = shown[-1]
         calls = current()

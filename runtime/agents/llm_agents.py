@@ -64,9 +64,8 @@ class LlmAgent:
     named: str
 
     async def __call__(self, *shown: Any) -> list[Proposal] | Ruling | None:
-        from runtime.tools.session import (
-            current,
-        )  # here: who only declares or reads packs needs no Redis client
+        # Here: who only declares or reads packs needs no Redis client.
+        from runtime.tools.session import current
 
         view: View = shown[-1]
         calls, parameters = current(), _parameters(self.agent.config, self.named)

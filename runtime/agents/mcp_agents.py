@@ -44,9 +44,8 @@ class McpAgent:
         return check_mcp(self.agent, self.named)
 
     async def __call__(self, *shown: Any) -> list[Proposal] | Ruling:
-        from runtime.tools.session import (
-            current,
-        )  # here: who only declares or reads packs needs no Redis client
+        # Here: who only declares or reads packs needs no Redis client.
+        from runtime.tools.session import current
 
         view: View = shown[-1]
         tool = read_tool(self.agent.config, self.named)

@@ -43,7 +43,9 @@ def weather(use_packs: Use) -> Iterator[FlakyTools]:
     with FlakyTools(slow=30, retry_after=0) as tools:
         for row in Tool.objects.all():
             row.url = row.url.replace("{flaky_tools}", tools.url)
-            row.allow, row.timeout, row.attempts = ["127.0.0.1"], 1.0, 2
+            row.allow, row.timeout = ["127.0.0.1"], 1.0
+            # One attempt, or a call would hardly ever end in the rarer classes; the writer's calls are tried again.
+            row.attempts = 1 if row.name == "search" else 2
             row.backoff, row.backoff_max, row.failure_threshold, row.concurrency = 0.01, 0.05, 1000, 16
             row.save()
             tools.mode(row.name, "random:0.3:soak")
@@ -116,9 +118,7 @@ def test_a_hundred_jobs_end_rightly_in_bad_weather(weather: FlakyTools, workers:
     assert set(ended) <= {"converged", "partial"}, ended
     assert ended["converged"] > 0 < ended["partial"], "both kinds of end are met"
     met = set(ToolCall.objects.exclude(cls="").values_list("cls", flat=True))
-    # Every way of failing is met (below); in which of them a call ends, after its second attempt, the weather decides.
-    assert met <= CLASSES
-    assert len(met) >= 4
+    assert met >= CLASSES
     answered = {mode for tool in weather.state()["tools"].values() for mode in tool["answered"]}
     assert answered >= set(FAILING)
 

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.web.journeys import open_as
 from tests.web.stack import Stack
-from tests.web.test_journeys import open_as
 
 pytestmark = pytest.mark.browser
 

@@ -14,9 +14,9 @@ from playwright.sync_api import Browser, Page, expect
 from runtime.models import Conflict, Decision, Job
 from tests.runtime.test_preview import everything
 from tests.web.cast import open_conflict, run_on, signed_in
+from tests.web.journeys import CONTESTED, expect_status, open_as, submit_sample
 from tests.web.stack import Stack
 from tests.web.test_deciding import decide, form_of
-from tests.web.test_journeys import CONTESTED, expect_status, open_as, submit_sample
 
 HTMX = {"HX-Request": "true"}
 

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.waiting import eventually
+from tests.web.journeys import PANELS, expect_gapless, expect_status, open_as, same_rows, sign_in
 from tests.web.stack import Stack
-from tests.web.test_journeys import PANELS, expect_gapless, expect_status, open_as, same_rows, sign_in
 
 pytestmark = pytest.mark.browser
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from argparse import ArgumentTypeError
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from runtime.agents import find_pack
 from runtime.agents.seeds import Seeds
+from runtime.management.scoring import BAD_INPUT, number_between, read_text_file, refuse_file
 from runtime.packs.claims.claim import claim_from_seed, claims_to_seeds, to_label
 from runtime.packs.claims.pack import MARGIN
 from runtime.packs.claims.reading import read_claims_csv, read_claims_json
@@ -28,21 +27,6 @@ from runtime.packs.claims.score import (
 )
 from runtime.packs.claims.tabulate import tabulate_claims
 from runtime.rehearsal import Rehearsal
-
-BAD_INPUT = 2
-SHOWN_PROBLEMS = 20
-
-T = TypeVar("T")
-
-
-def _read_margin(text: str) -> float:
-    try:
-        margin = float(text)
-    except ValueError:
-        margin = -1.0
-    if not 0 <= margin <= 1:
-        raise ArgumentTypeError(f"{text!r} is no number from 0 to 1")
-    return margin
 
 
 @dataclass(frozen=True)
@@ -80,7 +64,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--margin",
             metavar="M",
-            type=_read_margin,
+            type=number_between(0, 1),
             default=MARGIN,
             help=f"near-tie margin (default {MARGIN:g})",
         )
@@ -88,7 +72,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         seeds = read_claims(options["claims"])
-        truth = _read(options["truth"], _read_truth)
+        truth = read_text_file(options["truth"], _read_truth)
         outcome = score_job(seeds, truth, options["margin"])
         if options["json"]:
             self.stdout.write(orjson.dumps(asdict(outcome)).decode())
@@ -99,20 +83,10 @@ class Command(BaseCommand):
 def read_claims(path: Path) -> Seeds:
     """The claims in a file as seeds. Raises CommandError (exit status 2) with the lines that cannot be read."""
     read = read_claims_json if path.suffix.lower() == ".json" else read_claims_csv
-    reading = _read(path, read)
+    reading = read_text_file(path, read)
     if reading.problems:
-        lines = "\n  ".join(str(problem) for problem in reading.problems[:SHOWN_PROBLEMS])
-        raise CommandError(f"{path} cannot be scored.\n  {lines}", returncode=BAD_INPUT)
+        raise refuse_file(path, map(str, reading.problems))
     return claims_to_seeds(reading.claims)
-
-
-def _read(path: Path, read: Callable[[str], T]) -> T:
-    try:
-        return read(path.read_text("utf-8-sig"))
-    except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}.", returncode=BAD_INPUT) from None
-    except UnicodeDecodeError as error:
-        raise CommandError(f"{path} is not UTF-8 text: byte {error.start}.", returncode=BAD_INPUT) from None
 
 
 def _read_truth(text: str) -> dict[str, str]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from argparse import ArgumentTypeError
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from runtime.management.scoring import BAD_INPUT, number_between, read_text_file, refuse_file
 from runtime.packs.incident import pack
 from runtime.packs.incident.keys import ODDS
 from runtime.packs.incident.reading import read_series_csv
@@ -26,21 +26,6 @@ from runtime.packs.incident.score import (
 )
 from runtime.packs.incident.series import Series, series_to_seeds
 from runtime.rehearsal import Rehearsal
-
-BAD_INPUT = 2
-SHOWN_PROBLEMS = 20
-
-T = TypeVar("T")
-
-
-def _read_odds(text: str) -> float:
-    try:
-        odds = float(text)
-    except ValueError:
-        odds = 0.0
-    if not 1 <= odds <= 1000:
-        raise ArgumentTypeError(f"{text!r} is no number from 1 to 1000")
-    return odds
 
 
 @dataclass(frozen=True)
@@ -81,14 +66,14 @@ class Command(BaseCommand):
         parser.add_argument(
             "--odds",
             metavar="N",
-            type=_read_odds,
+            type=number_between(1, 1000),
             default=ODDS,
             help=f"people decide below (default {ODDS:g})",
         )
         parser.add_argument("--json", action="store_true", help="print one JSON list")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        windows = _read(options["windows"], _read_windows)
+        windows = read_text_file(options["windows"], _read_windows)
         outcomes = [
             score_job(series, _find_windows(windows, path, series.name), options["odds"])
             for path in options["series"]
@@ -103,23 +88,11 @@ class Command(BaseCommand):
 def read_file(path: Path) -> list[Series]:
     """The series in a file; one without a name is called after it. Raises CommandError (exit status 2) with the lines
     that cannot be read."""
-    series, problems = _read(path, lambda text: read_series_csv(text, path.stem))
+    series, problems = read_text_file(path, lambda text: read_series_csv(text, path.stem))
     if problems:
-        lines = "\n  ".join(
-            f"line {problem.line}: {problem.message}" if problem.line else problem.message
-            for problem in problems[:SHOWN_PROBLEMS]
-        )
-        raise CommandError(f"{path} cannot be scored.\n  {lines}", returncode=BAD_INPUT)
+        told = [f"line {p.line}: {p.message}" if p.line else p.message for p in problems]
+        raise refuse_file(path, told)
     return series
-
-
-def _read(path: Path, read: Callable[[str], T]) -> T:
-    try:
-        return read(path.read_text("utf-8-sig"))
-    except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}.", returncode=BAD_INPUT) from None
-    except UnicodeDecodeError as error:
-        raise CommandError(f"{path} is not UTF-8 text: byte {error.start}.", returncode=BAD_INPUT) from None
 
 
 def _read_windows(text: str) -> dict[str, list[Span]]:
