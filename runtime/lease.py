@@ -37,6 +37,13 @@ def clock_sql() -> str:
     return _CLOCKS[connection.vendor]
 
 
+def database_clock() -> float:
+    """The database's time now, in seconds since 1970."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {clock_sql()}")
+        return float(cursor.fetchone()[0])
+
+
 def claim_job(job_id: int, worker: str) -> int | None:
     """Claims a job that is due and that nobody holds. Returns the new epoch, None if there is nothing to do.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import orjson
@@ -15,9 +16,11 @@ from django.utils import timezone
 
 from runtime.engine import Commit, Core, Stop
 from runtime.engine.tiers import MAX_NAMED
-from runtime.lease import LEASE_SECONDS, Fenced, clock_sql
+from runtime.lease import LEASE_SECONDS, Fenced, clock_sql, database_clock
 from runtime.models import Answer, Conflict, Decision
 from runtime.models.job import ENDED
+from runtime.notices import write_notices
+from runtime.questions import ASKED_FIELDS, ask_people
 from runtime.recovery import Parking, look_again, plan_parking
 
 ACTIVITY_LENGTH = 30
@@ -213,14 +216,14 @@ def _project(tenure: Tenure, core: Core, commit: Commit, last: int, now: dt.date
             questions[kind, entry.key, entry.subject] = body
         elif entry.kind == "answer":
             _project_answer(tenure, commit, orjson.loads(entry.body), commit.first_seq + at, now)
-    if questions:
-        _project_questions(tenure, core, commit, questions, now)
+    asked = _project_questions(tenure, core, commit, questions, now) if questions else []
     for receipt in commit.receipts:
         Decision.objects.filter(pk=receipt.id, job_id=tenure.job_id).update(
             status=receipt.result, message=receipt.message[:MAX_REASON], applied_cycle=commit.number
         )
     if commit.stop is not None and commit.stop.reason in ENDED:
         refuse_rest(tenure.job_id)
+    write_notices(tenure.job_id, core.pack, commit, asked)
 
 
 def refuse_rest(job_id: int) -> None:
@@ -252,13 +255,16 @@ def _project_questions(
     commit: Commit,
     questions: dict[tuple[str, str, str], dict[str, Any]],
     now: dt.datetime,
-) -> None:
-    """Brings the open questions up to what the last entry of this cycle about each says."""
+) -> list[Conflict]:
+    """Brings the open questions up to what the last entry of this cycle about each says. Gives those that people are
+    asked from now on."""
     known: dict[tuple[str, str, str], Conflict] = {}
     for row in Conflict.objects.filter(job_id=tenure.job_id, status="open").iterator():
         known[row.kind, row.key, row.subject] = row
     new: list[Conflict] = []
     changed: list[Conflict] = []
+    asked: list[Conflict] = []
+    clock = cache(database_clock)  # one reading a cycle
     for name, body in questions.items():
         found = known.get(name)
         if body["action"] in ("opened", "changed", "asked"):
@@ -271,12 +277,10 @@ def _project_questions(
                 opened_at=now,
                 blocks=_count_blocked(tenure, core, name[1]),
             )
-            row.version, row.sides, row.trace = body["version"], body.get("sides", []), body.get("trace", [])
-            row.awaiting, row.need, row.rule = (
-                body.get("awaiting", ""),
-                body.get("need", 1),
-                body.get("rule", ""),
-            )
+            was_asked = row.pk is not None and not row.awaiting
+            ask_people(row, core, body, clock)
+            if not was_asked and not row.awaiting:
+                asked.append(row)
             (new if row.pk is None else changed).append(row)
         elif found is not None and not body.get("open"):
             found.status, found.closed_cycle, found.closed_at = "closed", commit.number, now
@@ -285,20 +289,10 @@ def _project_questions(
     Conflict.objects.bulk_create(new)
     Conflict.objects.bulk_update(
         changed,
-        [
-            "version",
-            "sides",
-            "trace",
-            "awaiting",
-            "need",
-            "rule",
-            "status",
-            "closed_cycle",
-            "closed_at",
-            "outcome",
-        ],
+        [*ASKED_FIELDS, "status", "closed_cycle", "closed_at", "outcome"],
         batch_size=100,
     )
+    return asked
 
 
 def _count_blocked(tenure: Tenure, core: Core, key: str) -> int:

@@ -18,15 +18,15 @@ from typing import Any
 from django.db import connection, transaction
 
 from runtime.engine import PackSpec, Stop
+from runtime.engine.spec import CLOCK
 from runtime.engine.tiers import may_recover
-from runtime.lease import clock_sql
+from runtime.lease import clock_sql, database_clock
 from runtime.models import Decision, Job, Tool
 from runtime.queue import enqueue_job
 from runtime.tools.gate import BreakerState, shared_gate
 
 log = logging.getLogger(__name__)
 
-CLOCK = "@clock"
 SHORTEST_PAUSE = 1.0  # seconds
 FIRST_PAUSE = 5.0  # before the first retry; doubled each time
 LONGEST_PAUSE = 300.0
@@ -55,7 +55,7 @@ def plan_parking(
 
     `since` and `awaited` are what it was told when it parked before.
     """
-    now = _clock()
+    now = database_clock()
     since = now if since is None else since
     causes = [dict(cause) for cause in stop.causes if may_recover(dict(cause))]
     tools = sorted({str(cause["tool"]) for cause in causes if cause.get("tool")})
@@ -74,12 +74,6 @@ def plan_parking(
         awaited=waited,
         shut=frozenset(tool for tool, state in states.items() if state.status != "closed"),
     )
-
-
-def _clock() -> float:
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {clock_sql()}")
-        return float(cursor.fetchone()[0])
 
 
 def _pause_of(tool: str, state: BreakerState, causes: list[dict[str, Any]], backoff: float) -> float:
@@ -213,7 +207,7 @@ def _give_up(job_id: int) -> int:
     with transaction.atomic():
         # Whoever asks for another try locks the row too: one of the two comes first.
         job = Job.objects.select_for_update().get(pk=job_id)
-        now = _clock()
+        now = database_clock()
         since = job.recovering_since
         if job.status != "recovering" or since is None or job.give_up_at is None or job.give_up_at > now:
             return 0

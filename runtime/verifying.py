@@ -10,6 +10,7 @@ import orjson
 from runtime.bundle import Record, RecordCycle, record_of_job
 from runtime.engine import GENESIS, Core, PackError
 from runtime.engine.log import KINDS, OUTCOMES, chain
+from runtime.engine.policies import asked_by
 from runtime.engine.replay import RecordedCycle, ReplayError, replay
 from runtime.engine.values import BoundsError, canonical, thousandths
 from runtime.fold import CallPlace, Fold
@@ -208,8 +209,14 @@ def _compare_questions(job: Job, fold: Fold) -> None:
         raise RecordBroken(f"the {name[0]} on {name[1]} / {name[2]} is open {where}")
     for name, body in fold.open.items():
         row = rows[name]
-        if (row.version, row.sides) != (body["version"], body.get("sides", [])):
+        sides = [{part: side[part] for part in side if part != "speakers"} for side in row.sides]
+        if (row.version, sides) != (body["version"], body.get("sides", [])):
             raise RecordBroken(f"the {name[0]} on {name[1]} / {name[2]} shows other sides than the journal")
+        asked = body.get("rule", "") if name[0] == "hold" else asked_by(body.get("trace"))
+        if (row.rule, row.need, row.trace) != (asked, body.get("need", 1), body.get("trace", [])):
+            raise RecordBroken(
+                f"the {name[0]} on {name[1]} / {name[2]} is asked under another rule than told"
+            )
     shown = {(k, *slot) for slot, now in fold.slots.items() if (k := _QUESTION_OF.get(now))}
     for name in sorted(shown ^ fold.open.keys()):
         raise RecordBroken(f"{name[1]} / {name[2]} shows one thing, and its {name[0]} says another")

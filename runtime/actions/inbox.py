@@ -95,6 +95,24 @@ def _refuse_if_ended(job: Job) -> None:
         raise Refused(f"Job {job.pk} has ended ({ended}); nothing more can be asked of it.", code="gone")
 
 
+def name_in_job(user: Person, job: Job) -> str:
+    """The name a person acts under in a job: that of their first act in it, or under which they submitted it.
+
+    The engine knows people by name. An account that is renamed must not count as two, nor two accounts as one.
+    """
+    first = (
+        Decision.objects.filter(job=job, by_id=user.pk).order_by("id").values_list("by_name", flat=True)[:1]
+    )
+    if known := next(iter(first), None):
+        return known
+    submitter = str(job.frozen_spec().get("submitter") or "")
+    if submitter and job.submitter_id == user.pk:
+        return submitter
+    name = name_of(user)
+    taken = name == submitter or Decision.objects.filter(job=job, by_name=name).exists()
+    return f"{name} (account {user.pk})" if taken else name
+
+
 def _insert(user: Person, job: Job, act: str, receipt: str, reason: str, row: dict[str, Any]) -> Decision:
     said = row.pop("payload", {})
     conflict: Conflict | None = row.get("conflict")
@@ -104,7 +122,7 @@ def _insert(user: Person, job: Job, act: str, receipt: str, reason: str, row: di
         payload={**said, "groups": groups_of(user)},
         reason=reason.strip(),
         by_id=user.pk,
-        by_name=name_of(user),
+        by_name=name_in_job(user, job),
         receipt=receipt,
         **row,
     )

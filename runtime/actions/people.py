@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import orjson
 from django.contrib.auth.models import Group, User
 from django.db import transaction
+from django.db.models import Q
 
 from runtime.actions.audit import Person, record_act
 from runtime.actions.permissions import ROLES, require, role_of
 from runtime.actions.refusals import Refused
-from runtime.models import GovernanceRule
+from runtime.engine import PackSpec
+from runtime.models import GovernanceRule, JobInput, RuleState
+from runtime.models.job import ACTIVE, ENDED, JobStatus
 
+ASKING = ("approval", "operator")  # the kinds of rules that ask people
+UNDER_WAY = (*ACTIVE, JobStatus.WAITING, JobStatus.RECOVERING)
 PERSON_SETTINGS = ("username", "first_name", "last_name", "email", "is_active")
 
 
@@ -27,6 +33,7 @@ def add_person(
 ) -> User:
     """Add somebody who may sign in; without a password only with a link. Raises Refused."""
     require(by, "configure")
+    _check_username(username)
     if User.objects.filter(username=username).exists():
         raise Refused(f"There is a person named {username!r} already.", field="username")
     person = User.objects.create_user(username=username, password=password, **names)
@@ -49,6 +56,7 @@ def change_person(
     person = User.objects.select_for_update().filter(pk=person_id).first()
     if person is None:
         raise Refused("This person is not there any more; reload the page.", code="gone")
+    _check_username(str(changes.get("username", "")))
     was_admin = role_of(person) == "admin"
     before = {name: getattr(person, name) for name in PERSON_SETTINGS if name in changes}
     for name in before:
@@ -94,7 +102,7 @@ def add_group(by: Person, name: str, reason: str = "") -> Group:
 
 @transaction.atomic
 def rename_group(by: Person, group_id: int, name: str, reason: str = "") -> Group:
-    """Rename a group that is no role and that no rule names. Raises Refused."""
+    """Rename a group that is no role and that no rule, and no job that may still ask it, names. Raises Refused."""
     require(by, "configure")
     group = _free_group(group_id)
     before = group.name
@@ -107,12 +115,17 @@ def rename_group(by: Person, group_id: int, name: str, reason: str = "") -> Grou
 
 @transaction.atomic
 def delete_group(by: Person, group_id: int, reason: str = "") -> None:
-    """Delete a group that is no role and that no rule names. Raises Refused."""
+    """Delete a group that is no role and that no rule, and no job that may still ask it, names. Raises Refused."""
     require(by, "configure")
     group = _free_group(group_id)
     members = list(group.user_set.order_by("username").values_list("username", flat=True))
     record_act(by, "delete_group", f"group:{group.name}", reason, members=members)
     group.delete()
+
+
+def _check_username(username: str) -> None:
+    if username.startswith("@"):
+        raise Refused("Names that begin with @ are the engine's own; choose another.", field="username")
 
 
 def _check_admin_is_left(by: Person, person: User) -> None:
@@ -130,15 +143,47 @@ def _free_group(group_id: int) -> Group:
         raise Refused("This group is not there any more; reload the page.", code="gone")
     if group.name in ROLES:
         raise Refused(f"{group.name!r} is one of the three roles and stays as it is.", field="name")
-    rules = GovernanceRule.objects.filter(kind="approval").select_related("pack")
+    asking = GovernanceRule.objects.filter(kind__in=ASKING).select_related("pack")
+    rules = asking.exclude(state=RuleState.RETIRED)  # which no job freezes and nobody can change any more
     naming = [
         f"{rule.pack.name}/{rule.name}" for rule in rules if group.name in rule.params.get("groups", ())
     ]
     if naming:
-        raise Refused(
-            f"The rule {naming[0]} asks this group for approval; change the rule first.", field="name"
-        )
+        raise Refused(f"The rule {naming[0]} asks this group; retire or change the rule first.", field="name")
+    _check_no_job_asks(group)
     return group
+
+
+def _check_no_job_asks(group: Group) -> None:
+    """Raises Refused while a job may still ask the group: jobs keep the rules they froze, and nobody else may answer.
+
+    Reads what is frozen of those jobs that are under way or have open questions and have the name in it somewhere.
+    """
+    named = orjson.dumps(group.name).decode()
+    may_ask = Q(job__status__in=UNDER_WAY) | Q(job__conflicts_open__gt=0) | Q(job__holds_open__gt=0)
+    frozen = JobInput.objects.filter(may_ask, spec__contains=named).exclude(job__status__in=ENDED)
+    rule_in: dict[str, str] = {}  # by what was frozen: most jobs of a pack froze the same
+    asking: dict[int, str] = {}
+    for job_id, spec in frozen.order_by("job_id").values_list("job_id", "spec").iterator(chunk_size=100):
+        if spec not in rule_in:
+            rule_in[spec] = _rule_asking(group.name, spec)
+        asking[job_id] = rule_in[spec]
+    first, rule = next(((at, name) for at, name in asking.items() if name), (0, ""))
+    if rule:
+        more = sum(map(bool, asking.values())) - 1
+        also = f" and {more:,} more" if more else ""
+        raise Refused(
+            f"Job #{first}{also} may still ask this group, by the rule “{rule}” as it was when it was submitted, and "
+            "nobody else could answer. Answer what is asked and let it end, or cancel it; then this can be done.",
+            field="name",
+        )
+
+
+def _rule_asking(group: str, spec: str) -> str:
+    """The first rule of a frozen pack that asks a group; "" for none."""
+    rules = PackSpec.from_json(orjson.loads(spec)).rules
+    asking = (r for r in rules if r.enabled and r.kind in ASKING and group in (r.params.get("groups") or ()))
+    return next((rule.name for rule in asking), "")
 
 
 def _free_name(name: str, group: Group | None) -> str:

@@ -52,9 +52,28 @@ class RuleDeclarations:
         """The side with the greater evidence field `field` stands, if every side has it."""
         self.add_rule(name, "newer", keys, priority, {"field": field}, expression=when, enabled=enabled)
 
-    def operator(self, name: str, *, keys: Sequence[str], priority: int = 100, when: str = "") -> None:
-        """Ask no further rule: a person decides."""
-        self.add_rule(name, "operator", keys, priority, {}, expression=when)
+    def operator(
+        self,
+        name: str,
+        *,
+        keys: Sequence[str],
+        priority: int = 100,
+        when: str = "",
+        groups: Sequence[str] = (),
+        exclude_submitter: bool = False,
+        reason: bool = False,
+        deadline: float | None = None,
+        outcome: str = "",
+        remind: float | None = None,
+        enabled: bool = True,
+    ) -> None:
+        """Ask no further rule: a person decides; one of `groups`, and within `deadline` seconds, if these are given.
+
+        `outcome` is what happens at the deadline: stay (it stays open), reject (nothing stands) or strongest. `remind`
+        is how many seconds before it people are reminded.
+        """
+        params = _policy(groups, exclude_submitter, reason, deadline, outcome, remind)
+        self.add_rule(name, "operator", keys, priority, params, expression=when, enabled=enabled)
 
     def approval(
         self,
@@ -66,10 +85,19 @@ class RuleDeclarations:
         exclude_submitter: bool = False,
         when: str = "",
         message: str = "",
+        reason: bool = False,
+        deadline: float | None = None,
+        outcome: str = "",
+        remind: float | None = None,
+        enabled: bool = True,
     ) -> None:
-        """What would stand waits until `count` people of `groups` approve it."""
+        """What would stand waits until `count` people of `groups` approve it; see `operator` for the rest.
+
+        A `strongest` outcome lets the value that waits stand when nobody answered in time.
+        """
         params = {"count": count, "groups": list(groups), "exclude_submitter": exclude_submitter}
-        self.add_rule(name, "approval", keys, 100, params, expression=when, message=message)
+        params |= _policy((), False, reason, deadline, outcome, remind)
+        self.add_rule(name, "approval", keys, 100, params, expression=when, message=message, enabled=enabled)
 
     def constraint(self, name: str, *, keys: Sequence[str], expression: str, message: str = "") -> None:
         """A proposal is refused unless `expression` is true of it and of the frozen view."""
@@ -105,3 +133,25 @@ class RuleDeclarations:
         self.rules[name] = RuleSpec(
             name, kind, tuple(keys), priority, dict(params), expression, message, enabled
         )
+
+
+def _policy(
+    groups: Sequence[str],
+    exclude_submitter: bool,
+    reason: bool,
+    deadline: float | None,
+    outcome: str,
+    remind: float | None,
+) -> dict[str, Any]:
+    """The parameters that were given."""
+    if isinstance(groups, str):
+        raise DeclarationError(f"groups is the text {groups!r}; write [{groups!r}].")
+    given = {
+        "groups": list(groups),
+        "exclude_submitter": exclude_submitter,
+        "reason": reason,
+        "deadline": deadline,
+        "outcome": outcome,
+        "remind": remind,
+    }
+    return {name: value for name, value in given.items() if value}

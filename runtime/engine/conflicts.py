@@ -7,10 +7,10 @@ from typing import Any
 
 from orjson import Fragment
 
-from runtime.engine.desk import slot_version
 from runtime.engine.ledger import Ledger
+from runtime.engine.policies import asked_by
 from runtime.engine.resolve import approvals_for, resolve
-from runtime.engine.state import CONTESTED, HELD, Desk, Slot
+from runtime.engine.state import CONTESTED, HELD, Desk, Slot, slot_version
 from runtime.engine.values import parse
 
 
@@ -43,13 +43,19 @@ def _settle_conflict(ledger: Ledger, slot: Slot, desk: Desk) -> None:
         )
         desk.open_version = None
         return
-    now = (slot_version(slot), awaiting(ledger, slot))
+    plan = ledger.plan.keys[slot.key]
+    trace = resolve(slot, plan, ledger.plan.index, ledger.submitter).trace
+    asked = asked_by(trace)
+    # Another rule may ask while the sides' values are the same. Only one with a policy makes that another question.
+    policy = asked if any(r.spec.name == asked and r.spec.params for r in plan.resolution) else ""
+    now = (slot_version(slot), awaiting(ledger, slot), policy)
     if now == desk.open_version:
         return
     action = "opened" if desk.open_version is None else "changed"
     desk.open_version = now
     fields = {**_named(slot, "conflict", action), "version": now[0], "sides": sides_as_json(slot)}
-    trace = resolve(slot, ledger.plan.keys[slot.key], ledger.plan.index, ledger.submitter).trace
+    if policy:
+        fields["rule"] = policy
     if trace:
         fields["trace"] = trace
     if now[1]:

@@ -6,21 +6,33 @@ effect (D9.2).
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, NamedTuple
 
 from orjson import Fragment
 
+from runtime.engine.expiry import rule_that_asks, strongest_side
 from runtime.engine.inputs import INBOX_ACTS, InboxRow, Seed
 from runtime.engine.ledger import Ledger
 from runtime.engine.merge import merge_statement, restand_and_tell, withdraw, write_rejected
+from runtime.engine.policies import spoken_name
 from runtime.engine.prepare import Rejected, Statement, check_value
-from runtime.engine.resolve import approvals_for, rules_with_a_say
+from runtime.engine.resolve import (
+    approvals_for,
+    counts_for,
+    may_decide,
+    may_end_hold,
+    resolve,
+    rules_to_decide,
+    rules_with_a_say,
+)
+from runtime.engine.rules import side_strength
 from runtime.engine.spec import PERSON, SEED
-from runtime.engine.state import GROUND, HELD, Slot, Verdict, Voice
+from runtime.engine.state import GROUND, HELD, Slot, Verdict, Voice, slot_version
 from runtime.engine.values import MAX_KEY, MAX_NAME, BoundsError, canonical, check_name, thousandths
+from runtime.engine.versions import REFUSALS_ARE_UNDONE
 
 NO_SAY = "your word does not count under the rule that holds this"
+NO_DECISION = "your decision does not count under the rule that leaves this to people"
 NOT_JSON = "the value is not JSON as Converge takes it, or is too large"
 
 
@@ -30,18 +42,6 @@ class Receipt(NamedTuple):
     id: int
     result: str
     message: str
-
-
-def slot_version(slot: Slot) -> str:
-    """The set of the sides' values, as 16 hex digits: what a decision is made on (D3.4); of a held slot, the value
-    that waits. A decided slot adds its decision, so that of two decisions on one state the second is stale."""
-    if slot.status == HELD and slot.would is not None:
-        parts = [b"would:" + slot.would]  # an approval is of this very value, whatever else is said meanwhile
-    else:
-        parts = sorted({c.raw for c in slot.cands})
-    if slot.desk is not None and slot.desk.verdict is not None:
-        parts.append(b"decided:" + (slot.desk.verdict.raw or b""))
-    return hashlib.sha256(b"\n".join(parts)).hexdigest()[:16]
 
 
 def apply_seed(ledger: Ledger, seed: Seed) -> None:
@@ -194,6 +194,15 @@ def _give_up(ledger: Ledger, row: InboxRow, fields: dict[str, Any]) -> Receipt:
 
 def _decide(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) -> Receipt:
     fields.update(_chosen(row))
+    if row.on:
+        fields["on"] = row.on
+        rule = rule_that_asks(ledger, slot)
+        if rule is not None and rule.name != row.on:
+            return _finish(
+                ledger, row, fields, "stale", "another rule asks about this by now; nothing was done"
+            )
+    if not _counts(ledger, row, slot):
+        return _finish(ledger, row, fields, "refused", NO_DECISION)
     raw: bytes | None = None
     if not row.none:
         try:
@@ -203,7 +212,18 @@ def _decide(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) -
         refusal, _ = check_value(ledger, "@operator", row.key, row.subject, raw, 1000, b"")
         if refusal:
             return _finish(ledger, row, fields, "refused", refusal)
-    slot.own_desk().verdict = Verdict(raw, row.by, row.groups)
+    before = slot.desk.verdict if slot.desk is not None else None
+    plan = ledger.plan.keys[slot.key]
+    rules = tuple(r.name for r in rules_to_decide(slot, plan, ledger.plan.index, ledger.submitter))
+    slot.own_desk().verdict = Verdict(raw, row.by, row.groups, rules)
+    if raw is not None and ledger.engine_version >= REFUSALS_ARE_UNDONE:
+        found = resolve(slot, plan, ledger.plan.index, ledger.submitter)
+        if found.refused:
+            slot.own_desk().verdict = before
+            said_no = spoken_name(slot.own_desk().refusals[raw])
+            return _finish(
+                ledger, row, fields, "refused", f"{said_no} refused this very value; undo that first"
+            )
     return _restand(ledger, row, slot, fields, "decided")
 
 
@@ -216,11 +236,31 @@ def _restand(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any], 
     return Receipt(row.id, "applied", message)
 
 
+def _counts(ledger: Ledger, row: InboxRow, slot: Slot) -> bool:
+    asked = (slot, ledger.plan.keys[slot.key], ledger.plan.index, row.by, row.groups, ledger.submitter)
+    return may_decide(*asked) and (ledger.engine_version < REFUSALS_ARE_UNDONE or may_end_hold(*asked))
+
+
 def _undo(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) -> Receipt:
     if slot.desk is None or slot.desk.verdict is None:
+        if ledger.engine_version >= REFUSALS_ARE_UNDONE and slot.desk is not None and slot.desk.is_answered():
+            return _undo_answers(ledger, row, slot, fields)
         return _finish(ledger, row, fields, "refused", "nobody decided this slot; there is nothing to undo")
+    if not _counts(ledger, row, slot):
+        return _finish(ledger, row, fields, "refused", NO_DECISION)
     slot.desk.verdict = None
     return _restand(ledger, row, slot, fields, "the decision is undone")
+
+
+def _undo_answers(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) -> Receipt:
+    """What was refused, or let pass at a deadline, is asked again."""
+    approvals = ledger.plan.keys[slot.key].approvals
+    if not any(counts_for(rule, row.by, row.groups, ledger.submitter) for rule in approvals):
+        return _finish(ledger, row, fields, "refused", NO_SAY)
+    desk = slot.own_desk()
+    desk.refusals.clear()
+    desk.passed.clear()
+    return _restand(ledger, row, slot, fields, "the answer is undone; it is asked again")
 
 
 def _approve(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) -> Receipt:
@@ -279,6 +319,53 @@ def _refuse(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) -
     return receipt
 
 
+def _expire(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) -> Receipt:
+    """The deadline of the rule `row.on` has passed, and nobody answered: what the rule says shall happen then, happens
+    to this very question and no other (D9.2)."""
+    fields["on"] = row.on
+    rule = rule_that_asks(ledger, slot)
+    if rule is None or rule.name != row.on:
+        return _finish(ledger, row, fields, "stale", "nothing waits for people under this rule here any more")
+    outcome = rule.params.get("outcome", "stay")
+    if outcome not in ("reject", "strongest"):
+        return _finish(ledger, row, fields, "refused", "the rule lets it stay open")
+    if slot.status == HELD and slot.would is not None:
+        return _expire_hold(ledger, row, slot, fields, outcome, slot.would)
+    if outcome == "reject":
+        slot.own_desk().verdict = Verdict(None, row.by, (), (rule.name,))
+        return _restand(ledger, row, slot, fields, "nobody decided in time; nothing stands")
+    strongest = strongest_side(slot)
+    if strongest is None:
+        return _finish(ledger, row, fields, "refused", "nobody decided in time, and no side is the strongest")
+    strength = side_strength(slot.sides()[strongest])  # nobody looked: it is no surer than it was said
+    slot.own_desk().verdict = Verdict(strongest, row.by, (), (rule.name,), strength)
+    return _restand(ledger, row, slot, fields, "nobody decided in time; the strongest side stands")
+
+
+def _expire_hold(
+    ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any], outcome: str, raw: bytes
+) -> Receipt:
+    desk = slot.own_desk()
+    about = {
+        "kind": "approval",
+        "key": slot.key,
+        "subject": slot.subject,
+        "value": Fragment(raw),
+        "by": row.by,
+    }
+    if outcome == "reject":
+        desk.refusals[raw] = row.by
+        receipt = _restand(ledger, row, slot, fields, "nobody answered in time; this value will not stand")
+        ledger.log.add({**about, "action": "refused"})
+        return receipt
+    desk.passed.setdefault(raw, {})[row.on] = None
+    receipt = _restand(ledger, row, slot, fields, "nobody answered in time; the rule lets it stand")
+    if slot.status != HELD:
+        desk.asked = None
+    ledger.log.add({**about, "action": "passed", "rule": row.on, "open": slot.status == HELD})
+    return receipt
+
+
 def _add_fact(ledger: Ledger, row: InboxRow, slot: Slot, fields: dict[str, Any]) -> Receipt:
     fields.update(_chosen(row))
     voice = ledger.person(PERSON, row.by)
@@ -306,6 +393,7 @@ _ACTS = {
     "undo": _undo,
     "approve": _approve,
     "refuse": _refuse,
+    "expire": _expire,
     "add_fact": _add_fact,
     "withdraw_fact": _withdraw_fact,
 }

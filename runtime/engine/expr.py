@@ -42,6 +42,7 @@ _KNOWN_FUNCTIONS = {
 _KNOWN_FUNCTIONS |= {"int", "uint", "double", "string", "bool", "bytes", "type", "dyn"}
 _KNOWN_FUNCTIONS |= {"getFullYear", "getMonth", "getDate", "getHours"}
 _BOUND = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(\s*(\w+)\s*,")
+_PLACE = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _INTEGER = re.compile(r"(?<![\w.])(\d+)(?![\w.])")
 
 
@@ -132,7 +133,7 @@ def compile_expression(source: str, variables: Sequence[str]) -> Expression:
     try:
         program = cel.compile(source)
     except ValueError as error:
-        raise _syntax_error(str(error)) from None
+        raise _syntax_error(str(error), source) from None
     _check_names(program, bare, variables)
     return Expression(source, cel.compile(_with_doubles(source)), keys)
 
@@ -202,14 +203,16 @@ def _looked_up(source: str, bare: str) -> tuple[str, ...]:
     return tuple(sorted({a or b for a, b in _LITERAL.findall(source)}))
 
 
-def _syntax_error(text: str) -> ExpressionError:
-    where = re.search(r"<input>:(\d+):(\d+)", text)
-    first = next((line.strip() for line in text.splitlines() if line.strip()), text)
+def _syntax_error(text: str, source: str) -> ExpressionError:
+    """The parser's first complaint. It quotes the source before it, which may itself look like a place."""
+    said = text.removeprefix(f"Failed to parse expression '{source}': ")
+    where = _PLACE.match(said)
     if where is None:
-        return ExpressionError(f"the expression cannot be read: {first}")
+        return ExpressionError(f"the expression cannot be read: {said[:200]}")
     line, column = int(where.group(1)), int(where.group(2))
-    message = re.sub(r"^.*?<input>:\d+:\d+:\s*", "", first)
-    return ExpressionError(f"line {line}, column {column}: {message}", column)
+    before = source.split("\n")[: line - 1]
+    offset = min(sum(len(part) + 1 for part in before) + column - 1, len(source))
+    return ExpressionError(f"line {line}, column {column}: {where.group(3)}", offset)
 
 
 def _check_names(program: Any, bare: str, variables: Sequence[str]) -> None:

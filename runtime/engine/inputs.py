@@ -95,9 +95,11 @@ class Seed(NamedTuple):
 class InboxRow:
     """What a person, or the clock, asked of the job (D7.2).
 
-    `act`: decide, undo, approve, refuse, add_fact, withdraw_fact, cancel, retry; and of the clock (D2.1) retry_due and
-    give_up. `none` is the choice that nothing stands. `version` is the conflict's version the person saw; "" skips the
-    comparison. `groups` are the person's. `on` names the agent that is given up, "" for all that still may recover.
+    `act`: decide, undo, approve, refuse, add_fact, withdraw_fact, cancel, retry; and of the clock (D2.1) retry_due,
+    give_up, and expire: the deadline of a question has passed. `none` is the choice that nothing stands. `version` is
+    the conflict's version the person saw; "" skips the comparison. `groups` are the person's. `on` names the agent that
+    is given up, "" for all that still may recover; or the rule whose deadline has passed; or,
+    of a decision, the rule that asked for it ("" skips the comparison).
     """
 
     id: int
@@ -115,5 +117,5 @@ class InboxRow:
 
 
 PERSON_ACTS = ("decide", "undo", "approve", "refuse", "add_fact", "withdraw_fact", "cancel", "retry")
-CLOCK_ACTS = ("retry_due", "give_up")
+CLOCK_ACTS = ("retry_due", "give_up", "expire")
 INBOX_ACTS = (*PERSON_ACTS, *CLOCK_ACTS)

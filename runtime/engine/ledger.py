@@ -15,6 +15,7 @@ from runtime.engine.log import Log
 from runtime.engine.resolve import Standing, resolve
 from runtime.engine.spec import AgentSpec
 from runtime.engine.state import FACT, Block, Candidate, KeyState, Premises, Shown, Slot, Voice
+from runtime.engine.versions import ENGINE_VERSION
 
 
 class AgentState:
@@ -94,8 +95,9 @@ class AgentState:
 class Ledger:
     """Slots, voices, and what has been touched since the last flush."""
 
-    def __init__(self, plan: Compiled) -> None:
+    def __init__(self, plan: Compiled, engine_version: int = ENGINE_VERSION) -> None:
         self.plan = plan
+        self.engine_version = engine_version
         self.submitter = plan.pack.submitter
         self.keys: dict[str, KeyState] = {name: KeyState() for name in plan.keys}
         self.agents = [

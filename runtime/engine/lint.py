@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from runtime.engine.policies import fault_of_policy
 from runtime.engine.spec import RULE_KINDS, SHAPES, AgentSpec, PackSpec, RuleSpec
 from runtime.engine.values import BoundsError, check_name
 
@@ -108,8 +109,11 @@ def _check_params(where: str, kind: str, params: Any, tiers: int) -> None:
         )
     elif kind == "dominance" and not any(params.get(n) for n in ("agents", "sources", "evidence")):
         raise PackError(f"{where} needs `agents`, `sources` or `evidence`: who dominates")
-    elif kind == "approval":
+    elif kind in ("approval", "operator"):
         number("count", 1, 20, 1)
+        fault = fault_of_policy(params)
+        if fault:
+            raise PackError(f"{where}: {fault}")
     elif kind == "invariant":
         number("tier", 1, tiers, 1)
     elif kind == "discount":

@@ -8,6 +8,7 @@ from orjson import Fragment
 
 from runtime.engine.compiled import KeyPlan
 from runtime.engine.ledger import Ledger
+from runtime.engine.policies import spoken_name
 from runtime.engine.prepare import Prepared, Rejected, Statement
 from runtime.engine.resolve import Standing
 from runtime.engine.spec import OPERATOR
@@ -99,9 +100,9 @@ def _another_says(slot: Slot, voice: Voice, raw: bytes) -> bool:
 def outcome_of(slot: Slot, standing: Standing, raw: bytes, supported: bool, stood: bool) -> tuple[str, str]:
     desk = slot.desk
     if desk is not None and desk.verdict is not None and desk.verdict.raw != raw:
-        return "overruled", f"{desk.verdict.by} decided otherwise for this slot"
+        return "overruled", f"{spoken_name(desk.verdict.by)} decided otherwise for this slot"
     if standing.refused and standing.would == raw and desk is not None:
-        return "overruled", f"{desk.refusals[raw]} refused this very value"
+        return "overruled", f"{spoken_name(desk.refusals[raw])} refused this very value"
     if standing.status == CONTESTED:
         return "contested", "no rule decides between the sides"
     if standing.status == HELD and standing.would == raw:

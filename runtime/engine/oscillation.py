@@ -102,7 +102,10 @@ class Watch:
                 for at, r in slot.desk.rulings.items()
             )
             verdict = slot.desk.verdict
-            desk = (rulings, verdict and (verdict.raw, verdict.by), sorted(slot.desk.refusals))
+            said_no = sorted(slot.desk.refusals)
+            desk = (rulings, verdict and (verdict.raw, verdict.by), said_no)
+            if slot.desk.passed:
+                desk = (*desk, sorted((raw, sorted(rules)) for raw, rules in slot.desk.passed.items()))
             if desk == ([], None, []):
                 desk = None  # a desk nobody wrote on is none
         return mark(slot.key, slot.subject, said, desk)

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from runtime.engine.closing import Stop
-from runtime.engine.core import ENGINE_VERSION, Commit, Core
+from runtime.engine.core import Commit, Core
 from runtime.engine.eligible import Run
 from runtime.engine.inputs import Call, Effect, Failure, InboxRow, Malformed, Proposal, Seed
 from runtime.engine.log import GENESIS, OUTCOMES, Entry, chain
 from runtime.engine.spec import PackSpec
 from runtime.engine.state import Candidate
 from runtime.engine.values import THOUSAND, canonical, parse
+from runtime.engine.versions import ENGINE_VERSION
 
 
 class ReplayError(ValueError):
@@ -52,6 +53,14 @@ def verify_chain(cycles: Iterable[RecordedCycle]) -> str:
 def replay(pack: PackSpec, cycles: Iterable[RecordedCycle], engine_version: int = ENGINE_VERSION) -> Core:
     """An engine in the state the record ends in. Raises ReplayError at the first cycle that merges differently."""
     core = Core(pack, engine_version)
+    for _ in merge_again(core, cycles):
+        pass
+    return core
+
+
+def merge_again(core: Core, cycles: Iterable[RecordedCycle]) -> Iterator[Commit]:
+    """Merges a record into a new engine, one cycle after the other, for whoever wants to look in between. Raises
+    ReplayError at the first cycle that merges differently."""
     facts: dict[int, tuple[str, str]] = {}
     for cycle in cycles:
         commit = replay_cycle(core, cycle, facts)
@@ -62,7 +71,7 @@ def replay(pack: PackSpec, cycles: Iterable[RecordedCycle], engine_version: int 
         ):
             raise ReplayError(_difference(commit, cycle))
         _note_facts(facts, commit.entries, commit.first_seq)
-    return core
+        yield commit
 
 
 def _note_facts(facts: dict[int, tuple[str, str]], entries: list[Entry], first_seq: int) -> None:

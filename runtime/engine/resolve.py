@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 from runtime.engine.compiled import KeyPlan, Rule
 from runtime.engine.expr import ExpressionError
+from runtime.engine.policies import LEAVES, rules_on_deciding
 from runtime.engine.rules import DECIDERS, Sides, side_strength
+from runtime.engine.spec import CLOCK, RuleSpec
 from runtime.engine.state import CONTESTED, EMPTY, FACT, HELD, Candidate, Desk, Slot
 from runtime.engine.values import THOUSAND, parse
 
@@ -56,7 +58,7 @@ def _decided(desk: Desk) -> Standing:
     assert verdict is not None
     if verdict.raw is None:
         return NOTHING
-    return Standing(FACT, verdict.raw, THOUSAND)
+    return Standing(FACT, verdict.raw, verdict.strength)
 
 
 def _between(slot: Slot, plan: KeyPlan, agents: dict[str, int]) -> Standing:
@@ -74,7 +76,7 @@ def _between(slot: Slot, plan: KeyPlan, agents: dict[str, int]) -> Standing:
                 continue
         kind = rule.spec.kind
         if kind == "operator":
-            trace.append(_asked(rule, False, "leaves it to an operator"))
+            trace.append(_asked(rule, False, LEAVES))
             break
         if kind == "aggregation":
             at = agents[rule.spec.params["agent"]]
@@ -162,6 +164,8 @@ def _approved(slot: Slot, plan: KeyPlan, found: Standing, submitter: str) -> Sta
     if desk is not None and found.raw in desk.refusals:
         return Standing(EMPTY, None, 0, found.raw, rules[0].spec.name, found.trace, found.asked, refused=True)
     for rule in rules:
+        if desk is not None and rule.spec.name in desk.passed.get(found.raw, ()):
+            continue  # its deadline let this very value pass
         if approvals_for(desk, rule, found.raw, submitter) < rule.needs:
             return Standing(HELD, None, found.strength, found.raw, rule.spec.name, found.trace, found.asked)
     return found
@@ -179,6 +183,36 @@ def rules_with_a_say(
         and _needs_approval(rule, slot, held.would, held.strength)
         and counts_for(rule, by, groups, submitter)
     ]
+
+
+def may_decide(
+    slot: Slot, plan: KeyPlan, agents: dict[str, int], by: str, groups: tuple[str, ...], submitter: str
+) -> bool:
+    """Whether this person's decision on the slot counts, as it is now (D9.2)."""
+    if by == CLOCK:
+        return False
+    names = {r.name for r in rules_to_decide(slot, plan, agents, submitter)}
+    return all(counts_for(r, by, groups, submitter) for r in plan.resolution if r.spec.name in names)
+
+
+def may_end_hold(
+    slot: Slot, plan: KeyPlan, agents: dict[str, int], by: str, groups: tuple[str, ...], submitter: str
+) -> bool:
+    """Whether this person has a say about the value that is held, which a decision would put aside. What people decided
+    and is held may be decided anew by whoever may decide."""
+    if slot.status != HELD or (slot.desk is not None and slot.desk.verdict is not None):
+        return True
+    name = resolve(slot, plan, agents, submitter).rule
+    return all(counts_for(r, by, groups, submitter) for r in plan.approvals if r.spec.name == name)
+
+
+def rules_to_decide(slot: Slot, plan: KeyPlan, agents: dict[str, int], submitter: str) -> list[RuleSpec]:
+    """The operator rules under whose policy the slot is decided: if it was decided, those of then."""
+    if slot.desk is not None and slot.desk.verdict is not None:
+        made_under = slot.desk.verdict.rules
+        return [r.spec for r in plan.resolution if r.spec.name in made_under]
+    found = resolve(slot, plan, agents, submitter) if slot.status == CONTESTED else None
+    return rules_on_deciding([r.spec for r in plan.resolution], found.trace if found is not None else None)
 
 
 def _needs_approval(rule: Rule, slot: Slot, raw: bytes, strength: int) -> bool:
@@ -202,8 +236,10 @@ def approvals_for(desk: Desk | None, rule: Rule, raw: bytes, submitter: str) -> 
 
 
 def counts_for(rule: Rule, name: str, groups: tuple[str, ...], submitter: str) -> bool:
-    """Whether this person's approval counts under `rule` (D9.2)."""
+    """Whether this person's word counts under `rule` (D9.2). The clock is nobody: it has rows of its own."""
     params = rule.spec.params
+    if name == CLOCK:
+        return False
     if params.get("exclude_submitter") and name == submitter:
         return False
     allowed = params.get("groups") or ()

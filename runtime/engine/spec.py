@@ -36,6 +36,7 @@ RULE_KINDS: tuple[RuleKind, ...] = (
 SEED = "@seed"
 PERSON = "@person"
 OPERATOR = "@operator"
+CLOCK = "@clock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,9 @@ class RuleSpec:
     """One rule of governance. `keys` are key names, or `prefix.*`; `expression` is CEL.
 
     Params by kind: dominance `agents`, `sources` (of evidence field `source`), `evidence` ({field: value});
-    newer `field`; confidence `margin` (0..1); aggregation `agent`; approval `count`, `groups`, `exclude_submitter`;
+    newer `field`; confidence `margin` (0..1); aggregation `agent`; approval `count`, and like operator `groups`,
+    `exclude_submitter`, `reason` (whether an answer needs one), `deadline` (seconds), `outcome` (at the deadline: stay,
+    reject or strongest), `remind` (seconds before it);
     invariant `tier`; discount `incomplete`, `provisional` (factors 0..1). `expression` is what a constraint or an
     invariant demands; for every other kind it is the condition under which the rule applies ("" = always).
     """

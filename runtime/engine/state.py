@@ -6,7 +6,10 @@ the value parses a fresh copy, so nobody can change what stands.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Final
+
+from runtime.engine.values import THOUSAND
 
 EMPTY: Final = 0
 FACT: Final = 1
@@ -108,30 +111,48 @@ class Ruling:
 
 
 class Verdict:
-    """An operator's decision on a slot: `raw` None means that nothing stands (D3.7)."""
+    """An operator's decision on a slot: `raw` None means that nothing stands (D3.7).
 
-    __slots__ = ("by", "groups", "raw")
+    `rules` are the operator rules under which it was made, and under which it is made anew or undone. A person is
+    certain; what a deadline ruled is as strong as its side was.
+    """
 
-    def __init__(self, raw: bytes | None, by: str, groups: tuple[str, ...]) -> None:
+    __slots__ = ("by", "groups", "raw", "rules", "strength")
+
+    def __init__(
+        self,
+        raw: bytes | None,
+        by: str,
+        groups: tuple[str, ...],
+        rules: tuple[str, ...] = (),
+        strength: int = THOUSAND,
+    ) -> None:
         self.raw = raw
         self.by = by
         self.groups = groups
+        self.rules = rules
+        self.strength = strength
 
 
 class Desk:
     """What people and aggregation agents said about a slot. Most slots have none."""
 
-    __slots__ = ("approvals", "asked", "open_version", "refusals", "rulings", "verdict")
+    __slots__ = ("approvals", "asked", "open_version", "passed", "refusals", "rulings", "verdict")
 
     def __init__(self) -> None:
         self.verdict: Verdict | None = None
         self.approvals: dict[bytes, dict[str, tuple[str, ...]]] = {}
         self.refusals: dict[bytes, str] = {}
+        self.passed: dict[bytes, dict[str, None]] = {}  # values that a deadline let pass, by rule
         self.rulings: dict[int, Ruling] = {}
         self.open_version: Any = None  # of the conflict that is open, with whom it awaits
         self.asked: tuple[bytes, str] | None = (
             None  # the value whose approval is asked for, and the rule that asks
         )
+
+    def is_answered(self) -> bool:
+        """Whether somebody refused a value, or a deadline let one pass."""
+        return bool(self.refusals or self.passed)
 
 
 class Slot:
@@ -184,6 +205,18 @@ class Slot:
         if self.desk is None:
             self.desk = Desk()
         return self.desk
+
+
+def slot_version(slot: Slot) -> str:
+    """The set of the sides' values, as 16 hex digits: what a decision is made on (D3.4); of a held slot, the value
+    that waits. A decided slot adds its decision, so that of two decisions on one state the second is stale."""
+    if slot.status == HELD and slot.would is not None:
+        parts = [b"would:" + slot.would]  # an approval is of this very value, whatever else is said meanwhile
+    else:
+        parts = sorted({c.raw for c in slot.cands})
+    if slot.desk is not None and slot.desk.verdict is not None:
+        parts.append(b"decided:" + (slot.desk.verdict.raw or b""))
+    return hashlib.sha256(b"\n".join(parts)).hexdigest()[:16]
 
 
 def _by_voice(cand: Candidate) -> tuple[str, str]:

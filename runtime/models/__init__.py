@@ -5,7 +5,9 @@ from runtime.models.audit import AuditRecord
 from runtime.models.governance import Conflict, Decision
 from runtime.models.job import STATUS_WORDS, Job, JobInput, JobStatus
 from runtime.models.journal import Cycle, Entry
-from runtime.models.pack import Agent, GovernanceRule, Pack
+from runtime.models.notice import Notice, NoticeSetting
+from runtime.models.pack import Agent, Pack
+from runtime.models.rule import Backtest, BacktestFlip, GovernanceRule, RuleState, RuleVersion
 from runtime.models.tool import Tool, ToolCall
 
 __all__ = [
@@ -13,6 +15,8 @@ __all__ = [
     "Agent",
     "Answer",
     "AuditRecord",
+    "Backtest",
+    "BacktestFlip",
     "Conflict",
     "Cycle",
     "Decision",
@@ -21,7 +25,11 @@ __all__ = [
     "Job",
     "JobInput",
     "JobStatus",
+    "Notice",
+    "NoticeSetting",
     "Pack",
+    "RuleState",
+    "RuleVersion",
     "Tool",
     "ToolCall",
 ]

@@ -35,6 +35,31 @@ class Conflict(models.Model):
     closed_cycle = models.PositiveIntegerField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=500, blank=True)
+    shape = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text="Who disagrees with whom (see runtime.shapes); equal for like questions.",
+    )
+    policy = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="Parameters of the rule that leaves it to people, for whoever shows it.",
+    )
+    asked_at = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Since when people are asked this very question, by the database's clock.",
+    )
+    deadline_at = models.FloatField(null=True, blank=True)
+    expired_at = models.FloatField(
+        null=True, blank=True, help_text="When the deadline was seen to have passed."
+    )
+    remind_at = models.FloatField(null=True, blank=True)
+    deferred_until = models.FloatField(
+        null=True, blank=True, help_text="Until when it is put off; it comes back when its sides change."
+    )
+    deferred_by = models.CharField(max_length=150, blank=True)
+    deferred_reason = models.CharField(max_length=500, blank=True)
 
     class Meta:
         ordering = ["opened_at", "id"]
@@ -47,6 +72,9 @@ class Conflict(models.Model):
         ]
         indexes = [
             models.Index(fields=["opened_at"], name="conflict_open", condition=models.Q(status="open")),
+            models.Index(fields=["shape", "status"], name="conflict_by_shape"),
+            models.Index(fields=["deadline_at"], name="conflict_deadline", condition=models.Q(status="open")),
+            models.Index(fields=["remind_at"], name="conflict_reminder", condition=models.Q(status="open")),
         ]
 
     def __str__(self) -> str:
@@ -63,7 +91,7 @@ class Decision(models.Model):
         (a, a)
         for a in (
             *("decide", "undo", "approve", "refuse", "add_fact", "withdraw_fact", "cancel", "retry"),
-            *("retry_due", "give_up"),  # of the clock, not of people
+            *("retry_due", "give_up", "expire"),  # of the clock, not of people
         )
     ]
     STATUSES = [(s, s) for s in ("pending", "applied", "refused", "stale")]
@@ -87,11 +115,20 @@ class Decision(models.Model):
     status = models.CharField(max_length=10, choices=STATUSES, default="pending")
     applied_cycle = models.PositiveIntegerField(null=True, blank=True)
     message = models.CharField(max_length=500, blank=True)
+    kept = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Whose side was kept, as runtime.shapes names its speakers; [] for none.",
+    )
+    batch = models.CharField(
+        max_length=100, blank=True, help_text="The receipt of the form that decided several at once."
+    )
 
     class Meta:
         ordering = ["id"]
         indexes = [
             models.Index(fields=["job", "id"], name="inbox_pending", condition=models.Q(status="pending")),
+            models.Index(fields=["batch"], name="inbox_by_form", condition=models.Q(batch__gt="")),
         ]
 
     def __str__(self) -> str:

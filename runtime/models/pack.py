@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from runtime.engine.spec import RULE_KINDS, SHAPES
+from runtime.engine.spec import SHAPES
 
 
 class Pack(models.Model):
@@ -61,32 +61,6 @@ class Agent(models.Model):
     class Meta:
         ordering = ["pack", "position"]
         constraints = [models.UniqueConstraint(fields=["pack", "name"], name="agent_name_once_a_pack")]
-
-    def __str__(self) -> str:
-        return f"{self.pack.name}: {self.name}"
-
-
-class GovernanceRule(models.Model):
-    """One rule of governance as data. The meaning of `params` is told in `runtime.engine.spec.RuleSpec`."""
-
-    ORIGINS = [("code", "code"), ("admin", "admin")]
-
-    pack = models.ForeignKey(Pack, on_delete=models.CASCADE, related_name="rules")
-    name = models.CharField(max_length=100)
-    kind = models.CharField(max_length=20, choices=[(k, k) for k in RULE_KINDS])
-    keys = models.JSONField(default=list, blank=True)
-    priority = models.IntegerField(default=100)
-    params = models.JSONField(default=dict, blank=True)
-    expression = models.TextField(blank=True)
-    message = models.CharField(max_length=500, blank=True)
-    enabled = models.BooleanField(default=True)
-    origin = models.CharField(max_length=10, choices=ORIGINS, default="code")
-    position = models.PositiveIntegerField(default=0)
-    changed_fields = models.JSONField(default=list, blank=True)
-
-    class Meta:
-        ordering = ["pack", "priority", "position", "id"]
-        constraints = [models.UniqueConstraint(fields=["pack", "name"], name="rule_name_once_a_pack")]
 
     def __str__(self) -> str:
         return f"{self.pack.name}: {self.name}"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from runtime.agents import DeclarationError, Pack
+from runtime.engine.compiled import compile_pack
 from runtime.engine.lint import PackError
 from runtime.engine.spec import RULE_KINDS, PackSpec
 
@@ -161,3 +162,32 @@ def test_agents_come_by_tier_and_then_as_declared() -> None:
 
 def test_a_decorated_function_stays_the_function_it_was() -> None:
     assert pets().agent(writes=["choice"])(whole) is whole
+
+
+def compile_asked(policy: dict[str, Any]) -> None:
+    pack = Pack("asked", tiers=["One"])
+    pack.key("k", seed=True)
+    pack.operator("people", keys=["k"], **policy)
+    compile_pack(pack.spec())
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        ({"groups": "legal"}, "groups is the text 'legal'; write ['legal']"),
+        ({"deadline": "soon"}, "`deadline` is 'soon'; it must be seconds from 1 to"),
+        ({"deadline": -5}, "`deadline` is -5"),
+        (
+            {"deadline": 60, "outcome": "aprove"},
+            "`outcome` is 'aprove'; it must be one of stay, reject, strongest",
+        ),
+        ({"remind": 60}, "`remind` is about a deadline; give one"),
+        ({"deadline": 60, "remind": 90}, "`remind` is 90 seconds before a deadline of 60"),
+    ],
+)
+def test_policy_that_nobody_could_answer_under_is_told_before_any_job(
+    policy: dict[str, Any], said: str
+) -> None:
+    with pytest.raises((DeclarationError, PackError)) as refused:
+        compile_asked(policy)
+    assert said in str(refused.value)

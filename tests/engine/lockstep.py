@@ -10,6 +10,7 @@ from typing import Any
 
 from runtime.engine import Commit, Core, Effect, Failure, InboxRow, PackSpec, Proposal, Run, Seed
 from runtime.engine.desk import slot_version
+from runtime.engine.expiry import rule_that_asks
 from runtime.engine.replay import RecordedCycle, replay
 from runtime.engine.state import Slot as EngineSlot
 from tests.engine.expressions import MEANINGS, MENTIONS
@@ -109,8 +110,21 @@ def row_of(core: Core, number: int, act: Act) -> InboxRow:
     name = "decide" if none else act.act
     agents = [agent.spec.name for agent in core.ledger.agents]
     on = ["", *agents][act.pick % (1 + len(agents))] if name == "give_up" else ""
+    if name == "expire":
+        on = _rule_of(core, key, subject, act)
     given = None if none else value
-    return InboxRow(number, name, act.by, key, subject, given, none, act.confidence, version, on=on)
+    by = "@clock" if name == "expire" else act.by
+    return InboxRow(number, name, by, key, subject, given, none, act.confidence, version, on=on)
+
+
+def _rule_of(core: Core, key: str, subject: str, act: Act) -> str:
+    """The rule that asks about the slot; sometimes another one, as if it had asked when the clock's row was written."""
+    slot = core.ledger.keys[key].slots.get(subject)
+    asking = rule_that_asks(core.ledger, slot) if slot is not None else None
+    names = [rule.name for rule in core.pack.rules if rule.kind in ("operator", "approval")]
+    if asking is not None and act.pick % 4:
+        return asking.name
+    return names[act.pick % len(names)] if names else "nobody's"
 
 
 def _wanted(core: Core, act: Act) -> str:
@@ -122,6 +136,9 @@ def _wanted(core: Core, act: Act) -> str:
         if decided or mine:
             return "undo" if decided and (act.pick % 2 or not mine) else "withdraw_fact"
         return "add_fact"
+    asked = [slot for state in states for slot in (*state.contested, *state.held)]
+    if act.pick % 2 and any(rule_that_asks(core.ledger, slot) for slot in asked):
+        return "expire"
     if any(state.held for state in states) and act.pick % 3:
         return "refuse" if act.pick % 6 == 5 else "approve"
     if any(state.contested for state in states):
@@ -141,7 +158,10 @@ def _slots_for(core: Core, act: Act) -> list[Slot]:
     everywhere = [(k, s) for k in KEYS for s in SUBJECTS]
     known = [slot for state in core.ledger.keys.values() for slot in state.slots.values()]
     found: Iterable[EngineSlot] = ()
-    if act.act in ("decide", "none"):
+    if act.act == "expire":
+        open_ones = [s for state in core.ledger.keys.values() for s in (*state.contested, *state.held)]
+        found = [s for s in open_ones if rule_that_asks(core.ledger, s)] or open_ones
+    elif act.act in ("decide", "none"):
         found = [s for state in core.ledger.keys.values() for s in state.contested]
     elif act.act in ("approve", "refuse"):
         found = [s for state in core.ledger.keys.values() for s in state.held]

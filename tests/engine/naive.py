@@ -39,6 +39,7 @@ class Naive:
         self.rulings: dict[tuple[str, Slot], Ruled] = {}
         self.decisions: dict[Slot, Decided] = {}
         self.approved: dict[tuple[Slot, str], set[str]] = {}
+        self.passed: set[tuple[Slot, str, str]] = set()  # slot, value, rule whose deadline let it stand
         self.refused: set[tuple[Slot, str]] = set()
         self.last: dict[Voice, str] = {}
         self.failed: set[Voice] = set()
@@ -68,9 +69,25 @@ class Naive:
         rules = self.approval_rules(slot, found)
         if rules and (slot, text(found.value)) in self.refused:
             found.status = "refused"
-        elif any(len(self.approvals(slot, found, rule)) < rule.params.get("count", 1) for rule in rules):
-            found.status = "held"
+            return found
+        for rule in sorted(rules, key=lambda r: r.priority):
+            passed = (slot, text(found.value), rule.name) in self.passed
+            if not passed and len(self.approvals(slot, found, rule)) < rule.params.get("count", 1):
+                found.status, found.left_to_people_by = "held", rule.name
+                return found
         return found
+
+    def policies(self, slot: Slot) -> list[RuleSpec]:
+        """The rules under which somebody decides the slot now (D9.2)."""
+        found = self.stands(slot)
+        asked = [rule for rule in self.resolution_rules(slot[0]) if rule.kind == "operator"]
+        if slot in self.decisions:
+            asked = [rule for rule in asked if rule.name in self.decisions[slot].rules]
+        elif found.status == "contested":
+            asked = [rule for rule in asked if found.left_to_people_by in ("", rule.name)]
+        undecided = found.status == "held" and slot not in self.decisions
+        holding = found.left_to_people_by if undecided else ""
+        return [*asked, *(rule for rule in self.rules("approval", slot[0]) if rule.name == holding)]
 
     def _would_stand(self, slot: Slot) -> Stands:
         sides = self.sides(slot)
@@ -78,7 +95,7 @@ class Naive:
         if decided is not None:
             if decided.none:
                 return Stands(sides=sides, by="decision")
-            return Stands("fact", decided.value, 1000, sides, None, "decision")
+            return Stands("fact", decided.value, decided.conf, sides, None, "decision")
         if not sides:
             return Stands()
         if len(sides) == 1:
@@ -87,7 +104,7 @@ class Naive:
             if rule.expression and not self.holds(rule, self.slot_context(slot, sides)):
                 continue
             if rule.kind == "operator":
-                break
+                return Stands("contested", sides=sides, left_to_people_by=rule.name)
             if rule.kind == "aggregation":
                 ruled = self.rulings.get((rule.params["agent"], slot))
                 if ruled is not None and ruled.said is not None:
@@ -158,13 +175,15 @@ class Naive:
         """Whose approval of that very value counts; a decision for it is its author's approval (D3.7)."""
         names = set(self.approved.get((slot, text(found.value)), set()))
         decided = self.decisions.get(slot)
-        if decided is not None and not decided.none and text(decided.value) == text(found.value):
+        by_a_person = decided is not None and decided.by != "@clock"
+        if by_a_person and not decided.none and text(decided.value) == text(found.value):
             names.add(decided.by)
         return {name for name in names if self.counts_for(rule, name)}
 
     def counts_for(self, rule: RuleSpec, name: str) -> bool:
         """Whether this person's approval counts under a rule (D9.2)."""
-        return not (rule.params.get("exclude_submitter") and name == self.pack.submitter)
+        mine = rule.params.get("exclude_submitter") and name == self.pack.submitter
+        return not mine and not rule.params.get("groups")  # nobody here is in a group
 
     # -- doubt (D3.5) ------------------------------------------------------------------------------------------
 

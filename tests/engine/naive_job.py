@@ -7,7 +7,7 @@ from typing import Any
 
 from runtime.engine.spec import AgentSpec, RuleSpec
 from tests.engine.naive_cycle import NaiveCycle, Saying
-from tests.engine.naive_sides import Decided, Said, Slot, Voice, text, thousandths
+from tests.engine.naive_sides import Decided, Said, Slot, Voice, strength, text, thousandths
 
 Gap = tuple[str, ...]
 
@@ -37,14 +37,33 @@ class NaiveJob(NaiveCycle):
     def decide(self, slot: Slot, value: Any, none: bool, by: str) -> str:
         """A decision; it replaces an earlier one. Schemas and constraints bind it."""
         one = Saying(*slot, value)
+        if not all(self.counts_for(rule, by) for rule in self.policies(slot)):
+            return "refused"
         if not none and not self.admits_value("@operator", slot, one, self.standing_values):
             return "refused"
-        self.decisions[slot] = Decided(None if none else value, none, by)
+        before, rules = self.decisions.get(slot), tuple(rule.name for rule in self.policies(slot))
+        self.decisions[slot] = Decided(None if none else value, none, by, 1000, rules)
+        if self.stands(slot).status == "refused":
+            del self.decisions[slot]
+            if before is not None:
+                self.decisions[slot] = before
+            return "refused"
         return "applied"
 
-    def undo(self, slot: Slot) -> str:
-        """Takes a decision back."""
-        return "refused" if self.decisions.pop(slot, None) is None else "applied"
+    def undo(self, slot: Slot, by: str) -> str:
+        """Takes a decision back; where there is none, what was refused or let pass at a deadline."""
+        if slot in self.decisions:
+            if not all(self.counts_for(rule, by) for rule in self.policies(slot)):
+                return "refused"
+            del self.decisions[slot]
+            return "applied"
+        if not any(self.counts_for(rule, by) for rule in self.rules("approval", slot[0])):
+            return "refused"
+        refused = {answer for answer in self.refused if answer[0] == slot}
+        passed = {answer for answer in self.passed if answer[0] == slot}
+        self.refused -= refused
+        self.passed -= passed
+        return "applied" if refused or passed else "refused"
 
     def approve(self, slot: Slot, by: str) -> str:
         """One person's approval of exactly the value that is held."""
@@ -64,6 +83,32 @@ class NaiveJob(NaiveCycle):
         if not any(self.counts_for(rule, by) for rule in self.approval_rules(slot, found)):
             return "refused"
         self.refused.add((slot, text(found.value)))
+        return "applied"
+
+    def expire(self, slot: Slot, name: str) -> str:
+        """The deadline of the rule `name` is over: its outcome, if it still asks about this slot."""
+        found = self.stands(slot)
+        rule = next((r for r in self.pack.rules if r.name == name and name == found.left_to_people_by), None)
+        if found.status not in ("contested", "held") or rule is None:
+            return "stale"
+        outcome = rule.params.get("outcome", "stay")
+        if outcome == "stay":
+            return "refused"
+        if found.status == "held":
+            if outcome == "reject":
+                self.refused.add((slot, text(found.value)))
+            else:
+                self.passed.add((slot, text(found.value), name))
+            return "applied"
+        strengths = sorted(strength(voices) for voices in found.sides.values())
+        if outcome == "reject":
+            self.decisions[slot] = Decided(None, True, "@clock", 1000, (name,))
+        elif strengths[-1] == strengths[-2]:
+            return "refused"
+        else:
+            strongest = max(found.sides.values(), key=strength)
+            value = next(iter(strongest.values())).value
+            self.decisions[slot] = Decided(value, False, "@clock", strengths[-1], (name,))
         return "applied"
 
     def add_fact(self, slot: Slot, value: Any, confidence: float, by: str) -> str:

@@ -63,6 +63,8 @@ class Decided:
     value: Any
     none: bool
     by: str
+    conf: int = 1000  # of what a deadline ruled, as it was said
+    rules: tuple[str, ...] = ()  # under whose policies it was made
 
     def statement(self) -> tuple[str, bool, str]:
         """What makes two decisions the same."""
@@ -82,6 +84,10 @@ class Stands:
     rule: str = ""
     ruling: Ruled | None = None
     awaiting: str = ""
+    left_to_people_by: str = ""  # the operator or approval rule that asks them
+    all_asked: bool = (
+        True  # whether every resolution rule was asked, or a wait or an operator rule came before
+    )
 
     @property
     def shown(self) -> tuple[Any, ...] | None:

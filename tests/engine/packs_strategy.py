@@ -94,6 +94,7 @@ acts = st.builds(
         + ["reverse"] * 4
         + ["decide", "none", "undo", "approve", "refuse", "add_fact", "add_fact"]
         + ["withdraw_fact", "retry", "retry_due", "give_up", "give_up"]
+        + ["expire"] * 4
     ),
     pick=st.integers(0, 11),
     by=st.sampled_from(PEOPLE),
@@ -123,6 +124,19 @@ def agents(draw: Callable[..., Any], name: str, tiers: int) -> AgentSpec:
         wait=draw(st.sampled_from([0.0, 0.0, 60.0])),
         append=shape != "aggregate" and draw(st.sampled_from([False, False, False, True])),
     )
+
+
+policies = st.sampled_from(
+    [
+        {},
+        {},
+        {"outcome": "reject", "deadline": 60},
+        {"outcome": "strongest", "deadline": 60},
+        {"outcome": "stay", "deadline": 60},
+        {"exclude_submitter": True, "outcome": "strongest", "deadline": 60},
+        {"groups": ["legal"], "deadline": 60},
+    ]
+)
 
 
 @st.composite
@@ -156,8 +170,14 @@ def rules(draw: Callable[..., Any], name: str, pack_agents: list[AgentSpec], tie
         params, covered = {"agent": agent.name}, (agent.over,)
         choices = {} if draw(st.booleans()) else choices
     elif kind == "approval":
-        params = {"count": draw(st.integers(1, 2)), "exclude_submitter": draw(st.booleans())}
+        params = {
+            "count": draw(st.integers(1, 2)),
+            "exclude_submitter": draw(st.booleans()),
+            **draw(policies),
+        }
         choices = APPROVALS
+    elif kind == "operator":
+        params = draw(policies)
     elif kind == "invariant":
         params, choices = {"tier": draw(st.integers(1, tiers))}, INVARIANTS
     else:
@@ -253,3 +273,59 @@ def circles(draw: Callable[..., Any]) -> Case:
     )
     sown = st.lists(st.tuples(keys, subjects, st.sampled_from([1, 2]), confidences, evidences), max_size=2)
     return Case(pack, {name: draw(behave) for name in names}, tuple(draw(sown)), tuple(deeds))
+
+
+@st.composite
+def desks(draw: Callable[..., Any]) -> Case:
+    """Much that people are asked, under policies: what they answer, what they take back, and deadlines that pass."""
+    copier = AgentSpec("copy", reads=("k.a",), writes=("k.b",), required=draw(st.booleans()))
+    ruler = AgentSpec("ruler", "aggregate", over="k.a")
+    chosen = [copier, *([ruler] if draw(st.booleans()) else [])]
+    made = [
+        RuleSpec(
+            f"people {n}",
+            draw(st.sampled_from(["operator", "operator", "approval"])),
+            (draw(patterns),),
+            draw(st.sampled_from([10, 20])),
+            draw(policies),
+            draw(st.sampled_from(["", "", 'subject == "s"'])),
+        )
+        for n in range(draw(st.integers(1, 3)))
+    ]
+    if len(chosen) == 2:
+        made.append(
+            RuleSpec("ask", "aggregation", ("k.a",), draw(st.sampled_from([5, 15])), {"agent": "ruler"})
+        )
+    deeds = st.builds(
+        Act,
+        cycle=st.integers(1, 5),
+        act=st.sampled_from(
+            ["expire"] * 4 + ["respond", "respond", "decide", "none", "undo", "approve", "add_fact"]
+        ),
+        pick=st.integers(0, 11),
+        by=st.sampled_from(PEOPLE),
+        value=st.sampled_from(NUMBERS),
+        confidence=confidences,
+        stale=st.sampled_from([False] * 5 + [True]),
+    )
+    pack = PackSpec(
+        name="desks",
+        keys=tuple(KeySpec(k, seed=True) for k in KEYS),
+        agents=tuple(chosen),
+        rules=tuple(made),
+        budget=Budget(cycles=40),
+        submitter=SUBMITTER,
+    )
+    sown = st.lists(
+        st.tuples(
+            st.sampled_from(("k.a", "k.a", "m.a")),
+            st.just("s"),
+            st.sampled_from(NUMBERS),
+            confidences,
+            evidences,
+        ),
+        min_size=2,
+        max_size=5,
+    )
+    acting = draw(st.lists(deeds, min_size=2, max_size=6))
+    return Case(pack, {a.name: draw(toys) for a in chosen}, tuple(draw(sown)), tuple(acting))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 
-from tests.engine.packs_strategy import Case, cases, circles
+from tests.engine.packs_strategy import Case, cases, circles, desks
 from tests.engine.twins import Twins
 
 
@@ -15,4 +15,10 @@ def test_engine_and_naive_model_agree_after_every_cycle(case: Case) -> None:
 
 @given(circles())
 def test_engine_and_naive_model_agree_about_circles(case: Case) -> None:
+    Twins(case).run()
+
+
+@settings(max_examples=300)
+@given(desks())
+def test_engine_and_naive_model_agree_about_deadlines(case: Case) -> None:
     Twins(case).run()

@@ -98,7 +98,9 @@ class Twins:
         if row.act == "decide":
             return model.decide(slot, row.value, row.none, row.by)
         if row.act == "undo":
-            return model.undo(slot)
+            return model.undo(slot, row.by)
+        if row.act == "expire":
+            return model.expire(slot, row.on)
         if row.act == "approve":
             return model.approve(slot, row.by)
         if row.act == "refuse":

@@ -20,7 +20,7 @@ Use = Callable[..., Pack]
 def installed(tmp_path: Path) -> Path:
     """A directory with a package that offers the packs of tests/runtime/packs.py."""
     directory = tmp_path / "installed"
-    names = ("walk", "choir", "echo", "panel", "asker", "linger")
+    names = ("walk", "choir", "echo", "panel", "asker", "linger", "timed")
     offer(directory, {name: f"tests.runtime.packs:{name}" for name in names})
     return directory
 

@@ -157,3 +157,24 @@ async def wait_at_gate(view: View) -> Proposal:
         Path(gate).with_name("waiting").touch()
         await asyncio.to_thread(eventually, Path(gate).exists, 60)
     return propose("waited", "all", True)
+
+
+# `timed`: what is contested or held has deadlines. No agents: people and seeds speak.
+timed = Pack("timed", tiers=["Settled"], answer=["price", "pick", "spend"])
+for _name in ("price", "pick", "spend"):
+    timed.key(_name, schema={"type": "integer"}, seed=True)
+timed.operator("price in time", keys=["price"], deadline=3600, outcome="strongest", remind=600)
+timed.operator("pick in time", keys=["pick"], deadline=3600, outcome="stay", groups=["legal"], reason=True)
+timed.approval("spend in time", keys=["spend"], deadline=3600, outcome="reject", exclude_submitter=True)
+
+
+@timed.agent(reads=["price"], writes=["spend"])
+def spend_nothing(view: View) -> Proposal | None:
+    """Says nothing; a pack needs an agent."""
+    return None
+
+
+TIMED_SEEDS = [
+    {"key": "price", "subject": "bread", "value": 3, "confidence": 0.9},
+    {"key": "price", "subject": "bread", "value": 4, "confidence": 0.5},
+]
