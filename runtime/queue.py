@@ -1,4 +1,4 @@
-"""The queue of job ids: the only import of RQ.
+"""The queue of job ids, and of backtests': the only import of RQ.
 
 Redis is transport, never truth (D7.3). Enqueueing says "somebody look at job 17"; whoever looks claims the job
 in the database under a new epoch. A lost enqueue is repaired by the reconciler, a doubled or late one finds
@@ -34,11 +34,16 @@ from rq.timeouts import BaseDeathPenalty
 from rq.worker_registration import register
 
 QUEUE_NAME = "converge"
-# The one thing that a message may make a worker do. It takes one job id.
+# The two things that a message may make a worker do. Each takes one id: of a job, or of a backtest.
 ALLOWED_CALLABLE = "runtime.worker.run_job"
+BACKTEST_CALLABLE = "runtime.backtesting.run_slice"
 
 JobId = int | str
 _JOB_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+_BACKTEST_ID = re.compile(r"[0-9]{1,18}")
+# How messages about backtests are named. No job id holds an underscore, so neither is taken for the other.
+_OF_BACKTEST = "backtest_"
+_SHAPES = {ALLOWED_CALLABLE: _JOB_ID, BACKTEST_CALLABLE: _BACKTEST_ID}
 
 HEARTBEAT_SECONDS = 5
 # A worker that says nothing for this long is gone from `queue_state`; Redis' clock alone decides.
@@ -49,7 +54,7 @@ logger = logging.getLogger(__name__)
 
 
 class RefusedPayload(Exception):
-    """A message asked for something other than running one job by its id."""
+    """A message asked for something other than running one job, or a slice of one backtest, by its id."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class WorkerState:
     state: str  # RQ's word: "idle" or "busy"
     job_id: str | None  # what it runs
     jobs_done: int
+    backtest_id: int | None = None  # whose slice it is at
 
 
 @dataclass(frozen=True)
@@ -78,18 +84,28 @@ def enqueue_job(job_id: JobId) -> bool:
 
     Returns False, after at most a second, if Redis is out: the reconciler enqueues again what is due.
     """
+    return _enqueue(ALLOWED_CALLABLE, job_id, str(job_id), f"job {job_id}")
+
+
+def enqueue_backtest(backtest_id: int) -> bool:
+    """Asks some worker to go on with a backtest, when the jobs that wait by now have had their turn. Call it after the
+    commit that made it due; returns False as `enqueue_job` does."""
+    return _enqueue(BACKTEST_CALLABLE, backtest_id, f"{_OF_BACKTEST}{backtest_id}", f"backtest {backtest_id}")
+
+
+def _enqueue(function: str, argument: JobId, name: str, description: str) -> bool:
     # An RQ id of its own for every message: under one id per job, a wake-up sent while that job still runs
     # is deleted together with the run that ends (`result_ttl=0`).
-    message_id = f"{job_id}-{uuid.uuid4().hex[:12]}"
+    message_id = f"{name}-{uuid.uuid4().hex[:12]}"
     try:
         _queue(_client(settings.CONVERGE_REDIS_URL)).enqueue_call(
-            func=ALLOWED_CALLABLE,
-            args=(job_id,),
+            func=function,
+            args=(argument,),
             timeout=-1,  # RQ's JobTimeoutException can land in the middle of a commit; budgets end jobs (D2.7)
             result_ttl=0,
             failure_ttl=FAILURE_TTL_SECONDS,
             job_id=message_id,
-            description=f"job {job_id}",
+            description=description,
         )
     except RedisError as error:
         _outage.note(error)
@@ -103,12 +119,25 @@ def read_queued_ids() -> frozenset[str] | None:
 
     The reconciler leaves these alone, or a busy queue would grow by a message a job every round.
     """
+    names = _read_names()
+    return None if names is None else frozenset(name for name in names if _backtest_of(name) is None)
+
+
+def read_queued_backtests() -> frozenset[int] | None:
+    """Returns the ids of the backtests that wait in the queue, or None if Redis is out."""
+    names = _read_names()
+    return (
+        None if names is None else frozenset(at for name in names if (at := _backtest_of(name)) is not None)
+    )
+
+
+def _read_names() -> list[str] | None:
     try:
         messages = _client(settings.CONVERGE_REDIS_URL).lrange(f"rq:queue:{QUEUE_NAME}", 0, -1)
     except RedisError as error:
         _outage.note(error)
         return None
-    return frozenset(_job_of(message) for message in messages)
+    return [_name_of(message) for message in messages]
 
 
 def queue_state() -> QueueState:
@@ -163,7 +192,8 @@ def stop_requested() -> bool:
 
 
 class IdOnlyJob(Job):
-    """An RQ job that can do one thing: hand a job id to `runtime.worker.run_job`.
+    """An RQ job that can do two things: hand a job id to `runtime.worker.run_job`, or a backtest's to
+    `runtime.backtesting.run_slice`.
 
     Whoever can write to Redis must not be able to run code here: besides JSON instead of pickle, every other
     thing that RQ would obey in a stored job (callable, callbacks, webhooks, repeats, dependents) is dropped.
@@ -188,19 +218,18 @@ class IdOnlyJob(Job):
             return JobStatus.FINISHED
 
     def _execute(self) -> None:
-        if (
-            self.func_name != ALLOWED_CALLABLE
-            or self.instance is not None
-            or self.kwargs
-            or len(self.args) != 1
-        ):
-            raise RefusedPayload(f"message {self.id} is not a job id for {ALLOWED_CALLABLE}")
-        job_id = self.args[0]
-        if not isinstance(job_id, int | str) or not _JOB_ID.fullmatch(str(job_id)):
-            raise RefusedPayload(f"message {self.id} names no job")
+        function = self.func_name
+        is_known = isinstance(function, str) and function in _SHAPES
+        if not is_known or self.instance is not None or self.kwargs or len(self.args) != 1:
+            raise RefusedPayload(
+                f"message {self.id} is not an id for {ALLOWED_CALLABLE} or {BACKTEST_CALLABLE}"
+            )
+        argument = self.args[0]
+        if not isinstance(argument, int | str) or not _SHAPES[function].fullmatch(str(argument)):
+            raise RefusedPayload(f"message {self.id} names no job, and no backtest")
         close_old_connections()
         try:
-            import_string(ALLOWED_CALLABLE)(job_id)
+            import_string(function)(argument)
         finally:
             close_old_connections()
 
@@ -320,17 +349,25 @@ def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _job_of(message: bytes | str) -> str:
+def _name_of(message: bytes | str) -> str:
     return _text(message).rpartition("-")[0]
+
+
+def _backtest_of(name: str) -> int | None:
+    number = name.removeprefix(_OF_BACKTEST)
+    return int(number) if number != name and _BACKTEST_ID.fullmatch(number) else None
 
 
 def _worker_state(key: str, row: dict[Any, Any], running: set[Any]) -> WorkerState:
     fields = {_text(name): _text(value) for name, value in row.items()}
+    name = next((_name_of(_text(member).partition(":")[0]) for member in sorted(running)), None)
+    backtest = None if name is None else _backtest_of(name)
     return WorkerState(
         name=key.removeprefix("rq:worker:"),
         host=fields.get("hostname", ""),
         pid=int(fields.get("pid") or 0),
         state=fields.get("state", ""),
-        job_id=next((_job_of(_text(member).partition(":")[0]) for member in sorted(running)), None),
+        job_id=name if backtest is None else None,
         jobs_done=int(fields.get("successful_job_count") or 0),
+        backtest_id=backtest,
     )

@@ -3,7 +3,7 @@
 No form in here saves a row. Each calls an action that checks, writes and audits (DESIGN 11, D9.3).
 """
 
-from converge_site.admin import agents, packs, people, records, tool_calls, tools
+from converge_site.admin import agents, packs, people, records, rules, tool_calls, tools
 from converge_site.admin.site import site
 
-__all__ = ["agents", "packs", "people", "records", "site", "tool_calls", "tools"]
+__all__ = ["agents", "packs", "people", "records", "rules", "site", "tool_calls", "tools"]

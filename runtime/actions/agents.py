@@ -37,7 +37,7 @@ from runtime.actions.tool_checks import check_no_key
 from runtime.agents import CONFIGURED_KINDS, TOOL_KINDS, find_function
 from runtime.agents.tool_declarations import TIMEOUT
 from runtime.engine.spec import AgentSpec
-from runtime.models import Agent, GovernanceRule, Pack, Tool
+from runtime.models import Agent, GovernanceRule, Pack, RuleState, Tool
 
 AGENT_SETTINGS = ("enabled", "tier", "required", "wait", "timeout")
 TOOL_AGENT_SETTINGS = (*AGENT_SETTINGS, "config")
@@ -171,9 +171,10 @@ def _check_code_is_there(agent: Agent) -> None:
 
 
 def _check_no_rule_names(agent: Agent) -> None:
-    for rule in GovernanceRule.objects.filter(pack=agent.pack, kind__in=("dominance", "aggregation")):
+    rules = GovernanceRule.objects.filter(pack=agent.pack, kind__in=("dominance", "aggregation"))
+    for rule in rules.exclude(state=RuleState.RETIRED):  # which no job freezes and nobody can change any more
         if agent.name in (rule.params.get("agent"), *rule.params.get("agents", ())):
-            raise Refused(f"The rule “{rule.name}” names this agent; change the rule first.")
+            raise Refused(f"The rule “{rule.name}” names this agent; retire or change the rule first.")
 
 
 def _lock_tool(config: Any) -> None:

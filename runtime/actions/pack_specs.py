@@ -3,12 +3,17 @@ becomes rows."""
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, fields
 from typing import Any
 
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
 from runtime import models
+from runtime.actions.rule_places import in_order
 from runtime.engine.spec import AgentSpec, Budget, KeySpec, PackSpec, RuleSpec, TierSpec
 from runtime.engine.values import canonical
 from runtime.tools.spec import ToolSpec
@@ -31,20 +36,21 @@ AGENT_FIELDS = (
     "description",
     "config",
 )
-RULE_FIELDS = ("position", "kind", "keys", "priority", "params", "expression", "message", "enabled")
+RULE_FIELDS = ("position", "kind", "keys", "priority", "params", "expression", "message")
 TOOL_FIELDS = tuple(field.name for field in fields(ToolSpec) if field.name != "name")
 
 Fields = dict[str, Any]
 
 
 def pack_spec_from_rows(pack: models.Pack, submitter: str = "") -> PackSpec:
-    """The spec a job of `pack` freezes now: its enabled agents and rules, in their order.
+    """The spec a job of `pack` freezes now: its enabled agents and active rules that have not expired, in their
+    order.
 
-    Makes two queries. Whether the parts fit together is not looked at here; `compile_pack` and `Core` refuse
-    what cannot run.
+    Makes two queries, a third where rules took the place of others. Whether the parts fit together is not looked
+    at here; `compile_pack` and `Core` refuse what cannot run.
     """
     agents = pack.agents.filter(enabled=True).order_by("position", "id")
-    rules = pack.rules.filter(enabled=True).order_by("priority", "position", "id")
+    rules = in_order(active_rules(pack))
     return PackSpec(
         name=pack.name,
         version=pack.version,
@@ -60,6 +66,12 @@ def pack_spec_from_rows(pack: models.Pack, submitter: str = "") -> PackSpec:
     )
 
 
+def active_rules(pack: models.Pack, at: dt.datetime | None = None) -> QuerySet[models.GovernanceRule]:
+    """The rules that a job submitted now (or `at`) freezes."""
+    now = timezone.now() if at is None else at
+    return pack.rules.filter(Q(expires_at=None) | Q(expires_at__gt=now), state=models.RuleState.ACTIVE)
+
+
 def agent_spec_from_row(agent: models.Agent) -> AgentSpec:
     """One agent as the engine sees it."""
     columns: Fields = {name: getattr(agent, name) for name in AGENT_FIELDS if name != "position"}
@@ -71,7 +83,7 @@ def agent_spec_from_row(agent: models.Agent) -> AgentSpec:
 def rule_spec_from_row(rule: models.GovernanceRule) -> RuleSpec:
     """One rule as the engine sees it."""
     columns: Fields = {name: getattr(rule, name) for name in RULE_FIELDS if name != "position"}
-    return RuleSpec(**{**columns, "name": rule.name, "keys": tuple(rule.keys)})
+    return RuleSpec(**{**columns, "name": rule.name, "keys": tuple(rule.keys), "enabled": rule.is_active})
 
 
 def tool_spec_from_row(tool: models.Tool) -> ToolSpec:
@@ -99,8 +111,15 @@ def agent_fields(spec: PackSpec) -> dict[str, Fields]:
 
 
 def rule_fields(spec: PackSpec) -> dict[str, Fields]:
-    """The columns of each rule's row as the code says them, by name."""
-    return {rule.name: _columns(asdict(rule), RULE_FIELDS, at) for at, rule in enumerate(spec.rules)}
+    """The columns of each rule's row as the code says them, by name. What the code ships switched off is a draft."""
+    states = models.RuleState
+    return {
+        rule.name: {
+            **_columns(asdict(rule), RULE_FIELDS, at),
+            "state": str(states.ACTIVE if rule.enabled else states.DRAFT),
+        }
+        for at, rule in enumerate(spec.rules)
+    }
 
 
 def tool_fields(spec: ToolSpec) -> Fields:

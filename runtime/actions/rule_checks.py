@@ -11,6 +11,7 @@ from runtime.actions.refusals import Refused
 from runtime.agents.errors import describe_expression_error
 from runtime.engine import ExpressionError, PackSpec, RuleSpec, compile_expression
 from runtime.engine.compiled import expression_names
+from runtime.engine.policies import LONGEST, OUTCOMES_OF_DEADLINES, SHORTEST, fault_of_policy
 from runtime.engine.spec import RULE_KINDS
 
 MOST_APPROVALS = 20
@@ -41,7 +42,7 @@ def check_rule(rule: RuleSpec, pack: PackSpec) -> None:
         )
     _check_keys(rule, pack)
     _check_params(rule, pack)
-    _check_expression(rule, pack)
+    check_expression(rule, pack)
     if len(rule.message) > 500:
         raise Refused(f"The message has {len(rule.message)} characters; the limit is 500.", field="message")
 
@@ -81,13 +82,17 @@ def _check_params(rule: RuleSpec, pack: PackSpec) -> None:
             raise Refused(f"The parameter {name} is missing: {param.says}.", field="params")
     if rule.kind == "dominance" and not any(rule.params.values()):
         raise Refused("Name who dominates: agents, sources or evidence.", field="params")
+    fault = fault_of_policy(rule.params) if rule.kind in ("approval", "operator") else ""
+    if fault:
+        raise Refused(f"{fault[0].upper()}{fault[1:]}.", field="params")
     if rule.kind == "aggregation":
         agent = next(agent for agent in pack.agents if agent.name == rule.params["agent"])
         if not rule.covers(agent.over):
             raise Refused(f"{agent.name} rules on {agent.over!r}; name that key.", field="keys")
 
 
-def _check_expression(rule: RuleSpec, pack: PackSpec) -> None:
+def check_expression(rule: RuleSpec, pack: PackSpec) -> None:
+    """Raises Refused(field="expression") unless the rule's expression can be, for its kind and its pack."""
     if not rule.expression:
         if rule.kind in ("constraint", "invariant"):
             raise Refused(f"Say in CEL what the {rule.kind} demands, such as `true`.", field="expression")
@@ -172,6 +177,25 @@ def _groups(value: Any, pack: PackSpec) -> str:
     return _words(value, pack) or ("" if value else f"is empty; name a group, such as {ROLES[1]!r}")
 
 
+def _span(value: Any, _: PackSpec) -> str:
+    if type(value) not in (int, float) or not SHORTEST <= value <= LONGEST:
+        return f"is {value!r}; give seconds from {SHORTEST} to {LONGEST:,} (a year), such as 14400"
+    return ""
+
+
+def _outcome(value: Any, _: PackSpec) -> str:
+    return "" if value in OUTCOMES_OF_DEADLINES else f"is {value!r}; give {', '.join(OUTCOMES_OF_DEADLINES)}"
+
+
+POLICY: dict[str, Param] = {
+    "groups": Param("groups whose members may answer", _groups),
+    "exclude_submitter": Param("true: never the person who submitted", _flag),
+    "reason": Param("true: an answer needs a reason", _flag),
+    "deadline": Param("seconds people have, from when they are asked", _span),
+    "outcome": Param("what happens at the deadline: stay, reject or strongest", _outcome),
+    "remind": Param("seconds before the deadline at which people are reminded", _span),
+}
+
 PARAMS: dict[str, dict[str, Param]] = {
     "confidence": {"margin": Param("by how much a side must lead, 0 to 1", _share, required=True)},
     "dominance": {
@@ -183,12 +207,8 @@ PARAMS: dict[str, dict[str, Param]] = {
         "field": Param("the evidence field that holds the time, such as observed_at", _word, required=True)
     },
     "aggregation": {"agent": Param("the aggregation agent that rules", _aggregator, required=True)},
-    "operator": {},
-    "approval": {
-        "count": Param(f"how many people must approve, 1 to {MOST_APPROVALS}", _count),
-        "groups": Param("groups whose members may approve", _groups),
-        "exclude_submitter": Param("true: never the person who submitted", _flag),
-    },
+    "operator": POLICY,
+    "approval": {"count": Param(f"how many people must approve, 1 to {MOST_APPROVALS}", _count), **POLICY},
     "constraint": {},
     "invariant": {"tier": Param("the tier that needs it", _tier)},
     "discount": {

@@ -14,8 +14,10 @@ from django.utils import timezone
 
 from runtime.actions import pack_specs
 from runtime.actions.pack_specs import Fields
+from runtime.actions.rule_places import settle_positions
+from runtime.actions.rule_versions import SAID, begin_versions, write_version
 from runtime.actions.sync_tools import sync_tools
-from runtime.actions.syncing import SyncReport, bring_in_line, disable_row, record_sync
+from runtime.actions.syncing import SyncReport, bring_in_line, disable_row, is_off, record_sync
 from runtime.agents import TOOL_KINDS, Pack, PackFault, all_packs, pack_faults
 from runtime.engine.compiled import compile_pack
 from runtime.engine.lint import PackError
@@ -68,6 +70,7 @@ def _sync_parts(row: PackRow, spec: PackSpec, report: SyncReport) -> None:
         row, Agent, {name: {**fields, "enabled": True} for name, fields in agents.items()}, "agent", report
     )
     _sync_rows(row, GovernanceRule, pack_specs.rule_fields(spec), "rule", report)
+    settle_positions(row)
 
 
 def _sync_rows(
@@ -78,19 +81,31 @@ def _sync_rows(
     report: SyncReport,
 ) -> None:
     there: dict[str, Any] = {row.name: row for row in model._default_manager.filter(pack=pack)}
+    if model is GovernanceRule:
+        _begin_versions(pack)
     for name, fields in wanted.items():
         named = f"{what} {pack.name}/{name}"
         row = there.get(name)
         if row is None:
-            model._default_manager.create(pack=pack, name=name, **fields)
+            made = model._default_manager.create(pack=pack, name=name, **fields)
+            if isinstance(made, GovernanceRule):
+                write_version(made, None, "declared in the pack's code", is_new=True)
             report.created.append(named)
         elif row.origin == "admin":
             report.left_alone.append(f"{named}: an admin made one of this name; the code's is not used")
         else:
-            bring_in_line(row, fields, named, report)
+            before = bring_in_line(row, fields, named, report)
+            if isinstance(row, GovernanceRule) and {*before} & {*SAID, "state"}:
+                write_version(row, None, "changed in the pack's code", was=before)
     for name, row in there.items():
-        if name not in wanted and row.origin == "code" and row.enabled:
+        if name not in wanted and row.origin == "code" and not is_off(row):
             disable_row(row, f"{what} {pack.name}/{name}: the code no longer has it", report)
+
+
+def _begin_versions(pack: PackRow) -> None:
+    """Rules that are older than their versions are kept as they are now."""
+    for rule in pack.rules.filter(versions=None):
+        begin_versions(rule)
 
 
 def _disable_packs_but(names: set[str], report: SyncReport) -> None:

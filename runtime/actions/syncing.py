@@ -9,6 +9,8 @@ from django.db import models
 
 from runtime.actions.audit import record_act
 from runtime.actions.pack_specs import Fields
+from runtime.actions.rule_versions import write_version
+from runtime.models import GovernanceRule, RuleState
 
 
 @dataclass(slots=True)
@@ -44,8 +46,8 @@ class SyncReport:
         return [f"{word}: {line}" for word, lines in parts for line in lines]
 
 
-def bring_in_line(row: models.Model, fields: Fields, named: str, report: SyncReport) -> None:
-    """Write what the code says now, but for what an admin set."""
+def bring_in_line(row: models.Model, fields: Fields, named: str, report: SyncReport) -> Fields:
+    """Write what the code says now, but for what an admin set; gives the values before of what was written."""
     changed: list[str] = row.changed_fields  # type: ignore[attr-defined]
     differing = [name for name, value in fields.items() if getattr(row, name) != value]
     for name in differing:
@@ -55,18 +57,30 @@ def bring_in_line(row: models.Model, fields: Fields, named: str, report: SyncRep
                 f"{named}: {name} is {here} here and {there} in the code; an admin set it"
             )
     free = [name for name in differing if name not in changed]
-    if not free:
-        return
-    for name in free:
-        setattr(row, name, fields[name])
-    row.save(update_fields=free)
-    report.updated.append(f"{named}: {', '.join(free)}")
+    before = {name: getattr(row, name) for name in free}
+    if free:
+        for name in free:
+            setattr(row, name, fields[name])
+        row.save(update_fields=free)
+        report.updated.append(f"{named}: {', '.join(free)}")
+    return before
+
+
+def is_off(row: Any) -> bool:
+    """Whether no job freezes or uses it any more."""
+    return row.state == RuleState.RETIRED if isinstance(row, GovernanceRule) else not row.enabled
 
 
 def disable_row(row: Any, why: str, report: SyncReport) -> None:
     """Switch off what code no longer has; it is kept."""
-    row.enabled = False
-    row.save(update_fields=["enabled"])
+    if isinstance(row, GovernanceRule):
+        before = {"state": row.state}
+        row.state = RuleState.RETIRED
+        row.save(update_fields=["state"])
+        write_version(row, None, "the code no longer has it", was=before)
+    else:
+        row.enabled = False
+        row.save(update_fields=["enabled"])
     report.disabled.append(why)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth.models import Group, User
 
 from runtime.actions.agents import add_agent
+from runtime.actions.rules import activate_rule, change_draft, draft_from, draft_rule, retire_rule
 from runtime.actions.sync_packs import sync_packs
 from runtime.actions.tools import add_tool
 from runtime.models import Agent, GovernanceRule, Pack, Tool
@@ -54,3 +55,21 @@ def search(ada: User, **settings: Any) -> Tool:
 def lookup(ada: User, growth: Pack, **settings: Any) -> Agent:
     """An http agent that an admin made, which calls that tool."""
     return add_agent(ada, growth.pk, {**LOOKUP, **settings})
+
+
+def add_rule(ada: User, pack: Pack, settings: dict[str, Any]) -> GovernanceRule:
+    """A rule that an admin drafted and activated."""
+    draft = draft_rule(ada, pack.pk, settings, "a test")
+    return activate_rule(ada, draft.pk, "a test", version=1)
+
+
+def follow(ada: User, old: GovernanceRule, changes: dict[str, Any]) -> GovernanceRule:
+    """An active rule that took the place of another one."""
+    draft = draft_from(ada, old.pk, "a test")
+    changed = change_draft(ada, draft.pk, changes, "a test")
+    return activate_rule(ada, draft.pk, "a test", version=changed.version, retires=old.pk)
+
+
+def retire(ada: User, old: GovernanceRule) -> GovernanceRule:
+    """The rule, retired."""
+    return retire_rule(ada, old.pk, "a test", version=old.version)

@@ -10,7 +10,6 @@ from django.contrib.auth.models import User
 
 from runtime.actions import Refused
 from runtime.actions.agents import add_agent, change_agent, delete_agent
-from runtime.actions.configure import add_rule
 from runtime.actions.pack_specs import agent_spec_from_row, pack_spec_from_rows
 from runtime.actions.submitting import submit_job
 from runtime.actions.sync_packs import sync_packs
@@ -19,7 +18,7 @@ from runtime.agents import functions_for
 from runtime.engine import PackError, PackSpec
 from runtime.engine.compiled import compile_pack
 from runtime.models import Agent, AuditRecord, Pack, Tool
-from tests.admin.cast import LOOKUP, agent, lookup, person
+from tests.admin.cast import LOOKUP, add_rule, agent, lookup, person
 
 LARGE: dict[str, Any] = {
     "name": "large",
@@ -243,7 +242,7 @@ def test_an_agent_that_a_rule_names_is_kept(ada: User, search: Tool, growth: Pac
     mine = lookup(ada, growth)
     add_rule(
         ada,
-        growth.pk,
+        growth,
         {"name": "trust", "kind": "dominance", "keys": ["outlook"], "params": {"agents": ["lookup"]}},
     )
     with pytest.raises(Refused, match="“trust” names this agent"):
@@ -251,7 +250,7 @@ def test_an_agent_that_a_rule_names_is_kept(ada: User, search: Tool, growth: Pac
     judge = {"name": "judge", "shape": "aggregate", "over": "stance", "reads": [], "writes": ["stance"]}
     row = lookup(ada, growth, **judge)
     rule = {"name": "judged", "kind": "aggregation", "keys": ["stance"], "params": {"agent": "judge"}}
-    add_rule(ada, growth.pk, rule)
+    add_rule(ada, growth, rule)
     with pytest.raises(Refused, match="“judged” names this agent"):
         delete_agent(ada, row.pk)
     with pytest.raises(Refused, match="could not run") as refusal:

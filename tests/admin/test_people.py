@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 
-from runtime.actions import Refused
+from runtime.actions import Refused, role_of
 from runtime.actions.people import (
     add_group,
     add_person,
@@ -113,3 +113,14 @@ def test_names_are_not_taken_twice(ada: User) -> None:
         add_group(ada, " board ")
     with pytest.raises(Refused, match="already"):
         add_person(ada, "ada", "x")
+
+
+def test_nobody_is_called_as_the_engine_calls_its_own(ada: User, otto: User) -> None:
+    """Who is called @clock would pass for the clock in journals."""
+    with pytest.raises(Refused) as refused:
+        add_person(ada, "@clock", None)
+    assert refused.value.field == "username"
+    with pytest.raises(Refused):
+        change_person(ada, otto.pk, {"username": "@operator"})
+    sneaked_in = User.objects.create_superuser("@clock")
+    assert role_of(sneaked_in) == ""

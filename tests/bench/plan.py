@@ -35,6 +35,7 @@ BENCHES = {
         Bench("queued-job", "a 20-agent job through RQ", "queueing", "job_rows"),
         Bench("small-jobs", "small jobs a second beside RQ no-op jobs", "queueing", "small_job_rows"),
         Bench("one-change", "one changed fact among many", "size", "one_change_rows"),
+        Bench("backtest", "a draft tried on 500 recorded jobs", "backtests", "backtest_rows"),
         Bench("memory", "a million facts in memory", "size", "memory_rows"),
     )
 }

@@ -38,8 +38,8 @@ def unmanned(draw: Callable[..., Any]) -> Case:
     seedable = draw(st.lists(st.sampled_from(KEYS), unique=True, min_size=1, max_size=2))
     keys = tuple(replace(key, seed=key.name in seedable) for key in case.pack.keys)
     rules = tuple(_settle(draw, rule) for rule in case.pack.rules)
-    sown = {(seed[0], seed[1]): seed for seed in case.seeds if seed[0] in seedable}
-    return replace(case, pack=replace(case.pack, keys=keys, rules=rules), seeds=tuple(sown.values()), acts=())
+    sown = tuple(seed for seed in case.seeds if seed[0] in seedable)
+    return replace(case, pack=replace(case.pack, keys=keys, rules=rules), seeds=sown, acts=())
 
 
 def _settle(draw: Callable[..., Any], rule: RuleSpec) -> RuleSpec:

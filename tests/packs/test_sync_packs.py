@@ -124,13 +124,13 @@ def test_a_rule_of_an_admin_is_never_touched() -> None:
     GovernanceRule.objects.create(name="clear", **mine)
     report = sync(pets())
     assert GovernanceRule.objects.get(name="clear").kind == "operator"
-    assert GovernanceRule.objects.get(name="mine").enabled
+    assert GovernanceRule.objects.get(name="mine").is_active
     assert [line for line in report.left_alone if "pets/clear" in line]
 
 
 def test_a_rule_that_is_off_in_code_is_off_and_not_frozen() -> None:
     sync(pets())
-    assert not GovernanceRule.objects.get(name="vet").enabled
+    assert GovernanceRule.objects.get(name="vet").state == "draft"
     assert [rule.name for rule in pack_spec_from_rows(PackRow.objects.get()).rules] == ["clear"]
 
 
