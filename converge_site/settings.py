@@ -7,6 +7,10 @@
 | CONVERGE_REDIS_URL | Redis or Valkey | a server that `up` starts under CONVERGE_HOME |
 | CONVERGE_PORT | where `up` serves | 8000 |
 | CONVERGE_ORIGINS | public addresses, e.g. `https://converge.example.org`, comma-separated | this machine only |
+| CONVERGE_URL | the address in the links that are sent | the first of CONVERGE_ORIGINS, else this machine |
+| CONVERGE_EMAIL_URL | mail server, e.g. `smtp://user:password@host:587` | no email is sent |
+| CONVERGE_EMAIL_FROM | who email is from | `converge@` the host of the address above |
+| CONVERGE_PRECEDENTS_AFTER | decisions alike in a row after which a rule is proposed; 0 for never | 5 |
 | CONVERGE_SECRET_KEY | signs sessions and links; the same on every host | made under CONVERGE_HOME |
 | CONVERGE_DEBUG | 1 shows tracebacks on pages | 0 |
 | CONVERGE_FLAKY_TOOLS_URL | where the simulator of flaky tools is | the port after CONVERGE_PORT, on this machine |
@@ -21,6 +25,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from converge_site.home import locate_redis_socket, open_home, read_secret_key, socket_url
+from converge_site.mail_server import MailServer, read_mail_server, read_sender
 from converge_site.sqlite import use_sound_sqlite
 from converge_site.whole_numbers import read_whole
 from runtime.flaky_address import address_beside, read_address
@@ -45,19 +50,39 @@ def _read_port() -> int:
     return port
 
 
+def _read_precedents_after() -> int:
+    value = os.environ.get("CONVERGE_PRECEDENTS_AFTER") or "5"
+    count = read_whole(value, most=1000)
+    if count is None:
+        raise ImproperlyConfigured(
+            f"CONVERGE_PRECEDENTS_AFTER must be a number from 0 to 1000, not {value[:40]!r}."
+        )
+    return count
+
+
+def _is_origin(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    is_web = parts.scheme in ("http", "https") and bool(parts.hostname)
+    return is_web and "@" not in text and text == f"{parts.scheme}://{parts.netloc}"
+
+
 def _read_origins() -> list[str]:
+    """CONVERGE_URL, if it is set, and then the other public addresses."""
     origins = [part.strip() for part in os.environ.get("CONVERGE_ORIGINS", "").split(",") if part.strip()]
     for origin in origins:
-        parts = urlsplit(origin)
-        if (
-            parts.scheme not in ("http", "https")
-            or not parts.hostname
-            or origin != f"{parts.scheme}://{parts.netloc}"
-        ):
+        if not _is_origin(origin):
             raise ImproperlyConfigured(
                 f"CONVERGE_ORIGINS holds {origin!r}; each must be scheme://host or scheme://host:port, no more."
             )
-    return origins
+    url = os.environ.get("CONVERGE_URL", "").strip().rstrip("/")
+    if not url:
+        return origins
+    if not _is_origin(url):
+        raise ImproperlyConfigured("CONVERGE_URL must be scheme://host or scheme://host:port, no more.")
+    return [url, *(origin for origin in origins if origin != url)]
 
 
 def _read_database(home: Path) -> dict[str, Any]:
@@ -88,6 +113,24 @@ def _read_redis_url() -> str | None:
     return url
 
 
+def _read_mail_server() -> MailServer:
+    try:
+        return read_mail_server(os.environ.get("CONVERGE_EMAIL_URL") or "")
+    except ValueError as error:
+        raise ImproperlyConfigured(f"CONVERGE_EMAIL_URL: {error}.") from None
+
+
+def _read_sender() -> str:
+    sender = os.environ.get("CONVERGE_EMAIL_FROM") or ""
+    host = urlsplit(CONVERGE_ORIGINS[0]).hostname if CONVERGE_ORIGINS else "localhost"
+    if not sender and (not _mail.host or host != "localhost"):
+        sender = f"converge@{host}" if CONVERGE_SENDS_EMAIL else "converge@localhost"
+    try:
+        return read_sender(sender)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"CONVERGE_EMAIL_FROM: {error}.") from None
+
+
 def _read_flaky_tools_url() -> str:
     url = os.environ.get("CONVERGE_FLAKY_TOOLS_URL") or address_beside(CONVERGE_PORT)
     try:
@@ -114,6 +157,7 @@ _given_redis_url = _read_redis_url()
 CONVERGE_REDIS_SOCKET = None if _given_redis_url else locate_redis_socket(CONVERGE_HOME)
 CONVERGE_REDIS_URL = _given_redis_url or socket_url(locate_redis_socket(CONVERGE_HOME))
 CONVERGE_FLAKY_TOOLS_URL = _read_flaky_tools_url()
+CONVERGE_PRECEDENTS_AFTER = _read_precedents_after()
 
 DEBUG = _read_flag("CONVERGE_DEBUG")
 SECRET_KEY = os.environ.get("CONVERGE_SECRET_KEY") or read_secret_key(CONVERGE_HOME)
@@ -227,6 +271,17 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_MAX_AGE = 0
 WHITENOISE_ALLOW_ALL_ORIGINS = False
+
+# Email: digests of notices. A mail server that hangs must not hold up more than the letter under way.
+_mail = _read_mail_server()
+CONVERGE_SENDS_EMAIL = bool(os.environ.get("CONVERGE_EMAIL_URL"))
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = _read_sender()
+EMAIL_BACKEND = _mail.backend
+EMAIL_HOST, EMAIL_PORT = _mail.host, _mail.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail.user, _mail.password
+EMAIL_USE_SSL, EMAIL_USE_TLS = _mail.tls, _mail.starttls
+EMAIL_FILE_PATH = _mail.directory
+EMAIL_TIMEOUT = 10  # seconds
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

@@ -24,3 +24,13 @@ def site_address() -> str:
 def job_address(job_id: int) -> str:
     """The permanent address of a job's page."""
     return f"{site_address()}/jobs/{job_id}/"
+
+
+def conflict_address(conflict_id: int) -> str:
+    """The permanent address of a question to people."""
+    return f"{site_address()}/conflicts/{conflict_id}/"
+
+
+def notices_address() -> str:
+    """Where people read what they were told, and say how they want to be told."""
+    return f"{site_address()}/notices/"

@@ -17,7 +17,8 @@ from typing import Any
 from django.db.models import QuerySet
 
 from runtime import store
-from runtime.actions.audit import Person, name_of
+from runtime.actions.audit import Person
+from runtime.actions.inbox import name_in_job
 from runtime.actions.pack_specs import tool_spec_from_row
 from runtime.actions.permissions import groups_of
 from runtime.actions.refusals import Refused
@@ -105,7 +106,7 @@ def row_for(
     return InboxRow(
         id=0,
         act=act,
-        by=name_of(user),
+        by=name_in_job(user, conflict.job),
         key=conflict.key,
         subject=conflict.subject,
         value=narrow_numbers(choice.get("value")),

@@ -6,7 +6,11 @@ import logging
 
 from django.db import DatabaseError
 
+from runtime.backtesting import repair_backtests
+from runtime.deadlines import expire_due, remind_due
+from runtime.digests import send_digests_due
 from runtime.lease import due_jobs
+from runtime.notices import prune_notices
 from runtime.queue import enqueue_job, read_queued_ids
 from runtime.recovery import give_up_due, wake_due
 
@@ -16,10 +20,13 @@ log = logging.getLogger(__name__)
 def reconcile_once() -> int:
     """Enqueues jobs that are due, that nobody holds and that are not in the queue. Returns how many.
 
-    Recovering jobs whose time has come get a row in their inbox first. If Redis is out nothing is enqueued; the next
-    round finds the same jobs. A job that was enqueued twice is claimed once.
+    Recovering jobs whose time has come get a row in their inbox first, and so do questions whose deadline is over. If
+    Redis is out nothing is enqueued; the next round finds the same jobs. A job that was enqueued twice is claimed once.
     """
-    for round_of_the_clock in (give_up_due, wake_due):
+    for round_of_the_clock in (
+        *(give_up_due, wake_due, remind_due, expire_due),
+        *(send_digests_due, prune_notices, repair_backtests),
+    ):
         try:
             round_of_the_clock()
         except DatabaseError:

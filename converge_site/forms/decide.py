@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 
@@ -15,6 +18,12 @@ from converge_site.fragments.conflicts import Card
 from converge_site.whole_numbers import read_whole
 from runtime.actions import Refused
 from runtime.actions.inbox import check_value
+from runtime.engine.values import canonical
+from runtime.models import Conflict, Decision
+from runtime.store import narrow_numbers
+
+MOST_VERSION = 64  # characters
+NAME_OF_VALUE = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,7 @@ class DecideForm:
     """The form as rendered. After a refusal it keeps what the person had typed."""
 
     version: str
+    rule: str
     receipt: str
     next: str
     options: list[Option] = field(default_factory=list)
@@ -41,6 +51,7 @@ class DecideForm:
     value: str = ""
     reason: str = ""
     placeholder: str = ""
+    needs_reason: bool = False
 
 
 def make_form(card: Card, next_url: str, typed: Mapping[str, str] | None = None) -> DecideForm:
@@ -50,6 +61,7 @@ def make_form(card: Card, next_url: str, typed: Mapping[str, str] | None = None)
     first = card.sides[0].value if card.sides else ""
     return DecideForm(
         version=card.conflict.version,
+        rule=card.conflict.rule,
         receipt=new_receipt(),
         next=next_url,
         options=_hold_options() if hold else _conflict_options(card),
@@ -57,16 +69,20 @@ def make_form(card: Card, next_url: str, typed: Mapping[str, str] | None = None)
         value=typed.get("value", ""),
         reason=typed.get("reason", ""),
         placeholder=_write(first)[:80],
+        needs_reason=card.policy.needs_reason,
     )
 
 
 def read_choice(card: Card, posted: Mapping[str, str]) -> dict[str, Any]:
     """What a POST chose: {"value": v}, {"none": True}, or for a hold {"approve": bool}.
 
-    A side is named by its place, which means something only together with the version that is posted along.
-    Raises Refused if nothing, or nothing that exists, was chosen.
+    Raises Refused if nothing, or nothing that exists, was chosen; code "stale" if that side is gone, or if another rule
+    asks now, under terms that were not seen.
     """
     choice = posted.get("choice", "")
+    if choice and card.is_open and posted.get("rule", "") != card.conflict.rule:
+        message = "Another rule asks this since you looked; here is what it asks and of whom."
+        raise Refused(message, code="stale")
     if card.conflict.kind == "hold" and choice in ("approve", "refuse"):
         return {"approve": choice == "approve"}
     if card.conflict.kind != "hold":
@@ -74,10 +90,39 @@ def read_choice(card: Card, posted: Mapping[str, str]) -> dict[str, Any]:
             return {"none": True}
         if choice == "other":
             return {"value": _read_value(posted.get("value", ""), card)}
-        place = read_whole(choice, most=len(card.sides) - 1)
-        if place is not None:
-            return {"value": card.sides[place].value}
+        for side in card.conflict.sides:  # also one that the card had no room for any more
+            if choice == name_of_value(side["value"]):
+                return {"value": side["value"]}
+        if NAME_OF_VALUE.fullmatch(choice):
+            message = "The candidates changed while you were looking; here they are as they stand now."
+            raise Refused(message, code="stale")
     raise Refused("Choose one of the answers first.", field="choice", code="invalid")
+
+
+def choice_made(user: User, conflict: Conflict, receipt: str) -> dict[str, Any] | None:
+    """What the form with this receipt chose when the person sent it before; None if it was not sent."""
+    row = Decision.objects.filter(receipt=receipt, by=user, conflict=conflict).first()
+    if row is None or row.act not in ("decide", "approve", "refuse"):
+        return None
+    if row.act != "decide":
+        return {"approve": row.act == "approve"}
+    return {"none": True} if row.payload.get("none") else {"value": row.payload.get("value")}
+
+
+def name_of_value(value: Any) -> str:
+    """Names a value by what it is: a place in a list would mean another value as soon as the list changes."""
+    return hashlib.sha256(canonical(narrow_numbers(value))).hexdigest()[:16]
+
+
+def read_likes(boxes: Iterable[str]) -> list[tuple[int, str]]:
+    """The like questions whose boxes were ticked: (id, the version that was seen). What is no box of ours is none."""
+    found = []
+    for box in boxes:
+        number, _, version = box.partition(":")
+        conflict_id = read_whole(number)
+        if conflict_id is not None and len(version) <= MOST_VERSION:
+            found.append((conflict_id, version))
+    return found
 
 
 def safe_next(request: HttpRequest, fallback: str) -> str:
@@ -91,8 +136,8 @@ def safe_next(request: HttpRequest, fallback: str) -> str:
 
 def _conflict_options(card: Card) -> list[Option]:
     sides = [
-        Option(str(place), f"Keep {place + 1}:", has_value=True, value=side.value, short=f"Keep {place + 1}")
-        for place, side in enumerate(card.sides)
+        Option(name_of_value(side.value), f"Keep {no}:", has_value=True, value=side.value, short=f"Keep {no}")
+        for no, side in enumerate(card.sides, start=1)
     ]
     return [
         *sides,

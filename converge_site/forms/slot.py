@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Container, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.auth.models import User
 
-from converge_site.forms.decide import Option
+from converge_site.forms.decide import Option, name_of_value
 from converge_site.forms.receipts import new_receipt
 from converge_site.forms.typed_values import read_typed_value, words_of_schema
 from converge_site.fragments.slots import SlotView
-from converge_site.fragments.voices import Voice, same_value
+from converge_site.fragments.voices import Voice, form_of, same_value
 from runtime.actions import Refused
 from runtime.actions.audit import name_of
 from runtime.actions.permissions import may
-from runtime.engine.values import canonical
 from runtime.models import Decision, Job
 
 SAY_FIELDS = ("value", "confidence", "reason")
@@ -168,7 +166,7 @@ def read_slot_choice(view: SlotView, posted: Mapping[str, str]) -> dict[str, Any
     if choice == "other":
         return {"value": read_typed_value(view.job, view.key, posted.get("value", ""))}
     for value in _choices(view):
-        if choice == _name_of(value):
+        if choice == name_of_value(value):
             return {"value": value}
     raise Refused("Choose one of the answers first.", field="choice")
 
@@ -185,25 +183,22 @@ def read_confidence(text: str) -> float:
 
 
 def _options(view: SlotView) -> list[Option]:
+    said = {form_of(value) for value in view.sides}
     options = [
-        Option(_name_of(value), _label(view, value), has_value=True, value=value) for value in _choices(view)
+        Option(name_of_value(value), _label(view, value, said), has_value=True, value=value)
+        for value in _choices(view)
     ]
     return [*options, Option("none", "Nothing stands"), Option("other", "Another value")]
 
 
 def _choices(view: SlotView) -> list[Any]:
     """The values said now; what stands without being said (a decision, a ruling); and what stood before."""
-    stands = [view.value] if view.status == "fact" else []
-    unsaid = [value for value in stands if not any(same_value(value, side) for side in view.sides)]
+    said = {form_of(value) for value in view.sides}
+    unsaid = [view.value] if view.status == "fact" and form_of(view.value) not in said else []
     return [*view.sides, *unsaid, *view.earlier]
 
 
-def _label(view: SlotView, value: Any) -> str:
+def _label(view: SlotView, value: Any, said: Container[Hashable]) -> str:
     if view.status == "fact" and same_value(value, view.value):
         return "Stands now:"
-    return "Said now:" if any(same_value(value, side) for side in view.sides) else "Stood before:"
-
-
-def _name_of(value: Any) -> str:
-    """Names a value by what it is: a place in a list would mean another value as soon as the list changes."""
-    return hashlib.sha256(canonical(value)).hexdigest()[:16]
+    return "Said now:" if form_of(value) in said else "Stood before:"

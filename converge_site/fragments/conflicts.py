@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Max
+from django.db.models import Count
 
 from converge_site.fragments.context import slot_href
+from converge_site.fragments.policies import Policy, read_policy
+from converge_site.fragments.side_diff import SideDiff, diff_sides
+from converge_site.fragments.values import pretty_value
 from converge_site.fragments.voices import Voice, read_voices
+from runtime.actions.deciding import side_kept
+from runtime.actions.deferring import UNTIL_IT_CHANGES
+from runtime.engine.values import canonical
+from runtime.lease import database_clock
 from runtime.models import Conflict, Decision, Job
+from runtime.models.job import ENDED
+from runtime.store import narrow_numbers
 
 OPEN_SHOWN = 20
 CLOSED_SHOWN = 8
+SIDES_SHOWN = 20  # of one question, the strongest first; the others are counted
+VOICES_SHOWN = 12  # of one side
+EVIDENCE_SHOWN = 12  # fields of what one voice gave as evidence
+WHOLE = 4_000  # characters of a value that a card shows in full
+ANSWERS = ("decide", "refuse", "approve", "expire")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +47,52 @@ class SideVoice:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One candidate value and who says it."""
+    """One candidate value and who says it; `hidden` counts the voices left out."""
 
     value: Any
     confidence: float | None
     voices: list[SideVoice]
+    hidden: int = 0
+
+    @property
+    def whole(self) -> str:
+        """The value as indented JSON, as far as a card has room for it: the entries of its voices have all of it."""
+        text = pretty_value(self.value)
+        return text if len(text) <= WHOLE else f"{text[:WHOLE]}…\nand {len(text) - WHOLE:,} more characters"
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A conflict or hold as shown, on the job page, in the inbox and on its own page alike."""
+    """A conflict or hold as shown, on the job page, in the inbox and on its own page alike, with its first sides."""
 
     conflict: Conflict
     job: Job
     sides: list[Side]
     slot_href: str
-    last: Decision | None = None
+    policy: Policy
+    last: Decision | None = None  # that was sent
+    answer: Decision | None = None  # that counts, or will: what whoever comes second is told
+    alike: int = 0  # other open questions of the same shape
+    kept: int | None = None  # the place of the side that the answer keeps, once the question is closed
+    is_put_off: bool = False
+
+    @property
+    def hidden_sides(self) -> int:
+        """How many sides are left out."""
+        return len(self.conflict.sides) - len(self.sides)
+
+    @property
+    def diff(self) -> SideDiff | None:
+        """Where the sides differ, part by part; for a list of cards nobody works it out."""
+        return (
+            diff_sides([narrow_numbers(side.value) for side in self.sides]) if not self.hidden_sides else None
+        )
+
+    @property
+    def put_off_until(self) -> float | None:
+        """When it comes back by itself, in seconds since 1970; None if only a change brings it back."""
+        until = self.conflict.deferred_until
+        return None if until is None or until >= UNTIL_IT_CHANGES else until
 
     @property
     def pending(self) -> bool:
@@ -63,7 +108,11 @@ class Card:
     def rev(self) -> str:
         """Changes whenever the form on the card must be another."""
         sent = f"{self.last.pk}.{self.last.status}" if self.last else "0"
-        return f"{self.conflict.version}-{'open' if self.is_open else 'closed'}-{sent}"
+        off = f"-{self.conflict.deferred_until:.0f}" if self.is_put_off else ""
+        # One version may be asked by another rule, and its sides be in another order.
+        asked = [self.conflict.rule, *(canonical(narrow_numbers(side.value)).decode() for side in self.sides)]
+        order = hashlib.sha256("\0".join(asked).encode()).hexdigest()[:8]
+        return f"{self.conflict.version}.{order}-{'open' if self.is_open else 'closed'}-{sent}{off}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +129,39 @@ def read_conflicts(job: Job) -> JobConflicts:
     waiting = Conflict.objects.filter(job=job, status="open").order_by("-blocks", "id")
     closed = Conflict.objects.filter(job=job, status="closed").order_by("-closed_cycle", "-id")
     shown = list(waiting[:OPEN_SHOWN])
+    for conflict in shown:
+        conflict.job = job
     count = len(shown) if len(shown) < OPEN_SHOWN else waiting.count()
     return JobConflicts(read_cards(shown), count, list(closed[:CLOSED_SHOWN]))
 
 
 def read_cards(conflicts: Sequence[Conflict]) -> list[Card]:
-    """The cards of some conflicts, with the last decision sent on each."""
-    newest = (
-        Decision.objects.filter(conflict__in=conflicts)
-        .values("conflict")
-        .annotate(last=Max("id"))
-        .values("last")
-    )
-    sent = {decision.conflict_id: decision for decision in Decision.objects.filter(pk__in=newest)}
+    """The cards of some conflicts, with what was sent on each."""
+    sent: dict[int | None, list[Decision]] = defaultdict(list)
+    for decision in Decision.objects.filter(conflict__in=conflicts).order_by("id"):
+        sent[decision.conflict_id].append(decision)
     slots: dict[tuple[int, str], list[str]] = defaultdict(list)
     for conflict in conflicts:
         slots[conflict.job_id, conflict.key].append(conflict.subject)
     said = {name: read_voices(*name, subjects) for name, subjects in slots.items()}
-    return [_card(c, sent.get(c.pk), said[c.job_id, c.key].get(c.subject, [])) for c in conflicts]
+    alike = _count_alike(conflicts)
+    now = database_clock() if any(c.deferred_until is not None for c in conflicts) else 0.0
+    return [
+        _card(c, sent[c.pk], said[c.job_id, c.key].get(c.subject, []), alike.get(c.shape, 0), now)
+        for c in conflicts
+    ]
+
+
+def _count_alike(conflicts: Sequence[Conflict]) -> dict[str, int]:
+    """How many open questions there are of each shape."""
+    shapes = {c.shape for c in conflicts if c.shape and c.status == "open"}
+    if not shapes:
+        return {}
+    rows = Conflict.objects.filter(shape__in=shapes, status="open", awaiting="").exclude(
+        job__status__in=ENDED
+    )
+    counted = rows.values("shape").annotate(count=Count("id")).order_by()
+    return {row["shape"]: row["count"] for row in counted}
 
 
 def read_card(conflict: Conflict) -> Card:
@@ -105,22 +169,39 @@ def read_card(conflict: Conflict) -> Card:
     return read_cards([conflict])[0]
 
 
-def _card(conflict: Conflict, last: Decision | None, said: list[Voice]) -> Card:
+def _card(conflict: Conflict, sent: list[Decision], said: list[Voice], alike: int, now: float) -> Card:
     by_voice = {(voice.agent, voice.item): voice for voice in said}
+    answer = _answer(conflict, sent)
+    settled = answer is not None and conflict.status != "open" and answer.act == "decide"
+    counts = not conflict.awaiting and not conflict.job.is_ended
     return Card(
         conflict=conflict,
         job=conflict.job,
-        sides=[_side(side, by_voice) for side in conflict.sides],
+        sides=[_side(side, by_voice) for side in conflict.sides[:SIDES_SHOWN]],
         slot_href=slot_href(conflict.job_id, conflict.key, conflict.subject),
-        last=last,
+        policy=read_policy(conflict),
+        last=sent[-1] if sent else None,
+        answer=answer,
+        alike=max(0, alike - counts) if conflict.status == "open" else 0,
+        kept=side_kept(conflict, answer.payload) if answer is not None and settled else None,
+        is_put_off=conflict.deferred_until is not None and conflict.deferred_until > now,
     )
 
 
+def _answer(conflict: Conflict, sent: list[Decision]) -> Decision | None:
+    """The decision that settled the question; while it is open, the one that waits to be applied."""
+    status = "pending" if conflict.status == "open" else "applied"
+    answers = [row for row in sent if row.act in ANSWERS and row.status in (status, "pending")]
+    return answers[-1] if answers else None
+
+
 def _side(side: dict[str, Any], said: dict[tuple[str, str], Voice]) -> Side:
+    voices = side.get("voices") or []
     return Side(
         value=side.get("value"),
         confidence=_fraction(side.get("conf")),
-        voices=[_side_voice(voice, said) for voice in side.get("voices") or []],
+        voices=[_side_voice(voice, said) for voice in voices[:VOICES_SHOWN]],
+        hidden=max(0, len(voices) - VOICES_SHOWN),
     )
 
 
@@ -128,12 +209,13 @@ def _side_voice(voice: dict[str, Any], said: dict[tuple[str, str], Voice]) -> Si
     agent, item = str(voice.get("agent") or ""), str(voice.get("item") or "")
     spoke = said.get((agent, item))
     because = spoke.because if spoke else None
+    evidence = voice.get("evidence") or (spoke.evidence if spoke else {})
     return SideVoice(
         agent=agent,
         item=item,
         confidence=_fraction(voice.get("conf")),
         seq=spoke.seq if spoke else None,
-        evidence=list((voice.get("evidence") or (spoke.evidence if spoke else {})).items()),
+        evidence=list(evidence.items())[:EVIDENCE_SHOWN],
         premises=tuple(because) if isinstance(because, list) else (),
         shown=because.get("shown") if isinstance(because, dict) else None,
     )

@@ -56,5 +56,7 @@ def link_gap(job_id: int, gap: dict[str, Any]) -> GapLink:
     elif gap.get("agent") or gap.get("key"):
         wanted = {name: str(gap[name]) for name in ("agent", "key") if gap.get(name)}
         href = f"{reverse('journal', args=[job_id])}?{urlencode(wanted)}"
+    elif gap.get("what") == "tier" and gap.get("tier"):
+        href = reverse("tier", args=[job_id, int(gap["tier"])])
     text = str(gap.get("text") or gap.get("what") or "")
     return GapLink(text, href, icon, tone, str(gap.get("tool") or ""))

@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from converge_site.fragments.amounts import count_words
 from converge_site.fragments.runs import RunView, read_run, words_of_run
 from converge_site.fragments.words import KIND_LOOKS, Look, look_of_kind
+from runtime.engine.policies import spoken_name
 from runtime.models import Entry, Job
 from runtime.store import run_calls
 
@@ -173,10 +174,12 @@ def _conflict(body: dict[str, Any]) -> tuple[str, str]:
 
 def _approval(body: dict[str, Any]) -> tuple[str, str]:
     text = str(body.get("reason") or "")
+    if body.get("action") == "passed":
+        return "approval not needed any more", f"the deadline of {body.get('rule', 'its rule')} lets it stand"
     if not text and body.get("need"):
         text = f"{body.get('have', 0)} of {body['need']}"
     if body.get("by"):
-        text = f"{text} by {body['by']}".strip()
+        text = f"{text} by {spoken_name(str(body['by']))}".strip()
     return f"approval {body.get('action', '')}".strip(), text
 
 
@@ -191,7 +194,11 @@ _ACTS = {
     "retry": "asked to try again",
 }
 # Rows that nobody sent: the clock did.
-_CLOCK_ACTS = {"retry_due": "tried again", "give_up": "gave up waiting"}
+_CLOCK_ACTS = {
+    "retry_due": "tried again",
+    "give_up": "gave up waiting",
+    "expire": "the deadline has passed",
+}
 
 
 def _inbox(body: dict[str, Any]) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,7 +12,8 @@ from converge_site.fragments.graph import anchor
 from converge_site.fragments.words import Look
 from runtime.actions.pack_specs import pack_spec_from_rows
 from runtime.agents import find_pack
-from runtime.lint_pack import Finding, accepted_findings, lint_pack
+from runtime.engine import PackSpec
+from runtime.lint_pack import Acceptance, Finding, accepted_findings, lint_pack
 from runtime.models import Pack, Tool
 
 _LOOKS = {
@@ -61,12 +62,8 @@ class LintPanel:
 
 def lint_panel(pack: Pack) -> LintPanel:
     """What `lint_pack` says of the pack as a job would freeze it now, by the admin's changes too."""
-    spec, declared = pack_spec_from_rows(pack), find_pack(pack.name)
-    named = {str(agent.config.get("tool")) for agent in spec.agents if agent.config.get("tool")}
-    tools = {*Tool.objects.filter(name__in=named).values_list("name", flat=True)}
-    if declared is not None:
-        tools |= set(declared.tools)
-    accepted = declared.accepted if declared is not None else []
+    spec = pack_spec_from_rows(pack)
+    tools, accepted = known_tools(pack, spec), accepted_by_author(pack)
     findings = lint_pack(spec, tools=tools, accepted=accepted)
     known = {*Tool.objects.filter(name__in=tools).values_list("name", flat=True)}
     warnings = [finding for finding in findings if finding.severity == "warning"]
@@ -81,17 +78,39 @@ def lint_panel(pack: Pack) -> LintPanel:
     )
 
 
-def _line(finding: Finding, look: str, tools: Collection[str], why: str = "") -> LintLine:
+def known_tools(pack: Pack, spec: PackSpec) -> set[str]:
+    """The names of the tools that are declared for a pack, in its code or by an admin."""
+    named = {str(agent.config.get("tool")) for agent in spec.agents if agent.config.get("tool")}
+    declared = find_pack(pack.name)
+    return {
+        *Tool.objects.filter(name__in=named).values_list("name", flat=True),
+        *(declared.tools if declared is not None else ()),
+    }
+
+
+def accepted_by_author(pack: Pack) -> Sequence[Acceptance]:
+    """The findings that the pack's author knows of and means to keep."""
+    declared = find_pack(pack.name)
+    return declared.accepted if declared is not None else []
+
+
+def lint_lines(findings: Iterable[Finding], page: str) -> list[LintLine]:
+    """Findings for another page than the pack's, whose address is `page`."""
+    return [_line(finding, finding.severity, (), page=page) for finding in findings]
+
+
+def _line(finding: Finding, look: str, tools: Collection[str], why: str = "", page: str = "") -> LintLine:
     cut = finding.text.split("`")
     parts = [Part(text, at % 2 == 1) for at, text in enumerate(cut) if text]
-    return LintLine(_LOOKS[look], parts, list(_links(finding, tools)), why)
+    return LintLine(_LOOKS[look], parts, list(_links(finding, tools, page)), why)
 
 
-def _links(finding: Finding, tools: Collection[str]) -> Iterable[Link]:
+def _links(finding: Finding, tools: Collection[str], page: str) -> Iterable[Link]:
     for name in finding.names:
         if finding.kind in _ON_PAGE:
             shown = f"tier {name}" if finding.kind == "tier" else name
-            yield Link(f"#{anchor(finding.kind, name)}", shown, f"Show on this page the {finding.kind} ")
+            where = "on the pack's page" if page else "on this page"
+            yield Link(f"{page}#{anchor(finding.kind, name)}", shown, f"Show {where} the {finding.kind} ")
         elif finding.kind == "tool" and name in tools:
             yield Link(reverse("tool", args=[name]), name, "The tool ")
 

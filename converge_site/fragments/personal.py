@@ -13,15 +13,18 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 from converge_site.forms.decide import make_form, safe_next
+from converge_site.forms.defer import make_defer_form
 from converge_site.forms.receipts import new_receipt
 from converge_site.forms.slot import make_slot_forms
 from converge_site.fragments.conflicts import Card
 from converge_site.fragments.slots import SlotView
 from converge_site.fragments.tool_page import ToolView
+from converge_site.fragments.undoing import Undoing, may_undo, read_undoing
+from converge_site.fragments.verdicts import Known, may_answer
 from converge_site.fragments.weather import Weather, find_shortfalls, read_weather, weather_rev
 from converge_site.people import allowed, person_of
 from runtime.actions import Refused
-from runtime.actions.permissions import Verdict, may
+from runtime.actions.permissions import may
 from runtime.models import Job
 
 DECIDE = "fragments/_decide.html"
@@ -41,28 +44,43 @@ def render_decide(
     """The form on a card, or the sentence why this person has none; empty for nobody in particular."""
     if request is None:
         return render_to_string(DECIDE, {"card": card})
-    verdict = _may_answer(request, card)
+    verdict = may_answer(person_of(request), card, vars(request).setdefault("verdicts", {}))
     # The form stands on three pages; fetched alone it belongs to none of them.
     alone = request.method != "GET" or request.path.endswith("/decide/")
-    back = "" if alone else request.get_full_path()
+    back = safe_next(request, "" if alone else request.get_full_path())
+    person = person_of(request)
+    may_defer = card.is_open and _may(request, "defer")
+    decided = card.answer
     context = {
         "card": card,
         "personal": True,
-        "form": make_form(card, safe_next(request, back), typed) if verdict.allowed else None,
+        "form": make_form(card, back, typed) if verdict.allowed else None,
         "cannot": "" if verdict.allowed else verdict.why,
+        "defer": make_defer_form(card, back, typed) if may_defer else None,
+        "undoing": _undoing(person, card),
+        # Offered also where no rule can express the decision: the form says why.
+        "can_learn": decided is not None and decided.act == "decide" and _may(request, "propose_rule"),
+        "receipt": new_receipt(),
         "refused": refused,
+        "typed": typed or {},
     }
     return render_to_string(DECIDE, context, request)
 
 
-def _may_answer(request: HttpRequest, card: Card) -> Verdict:
-    """Whether this person may answer. To decide a conflict takes a role, the same for all cards of a page."""
-    if card.conflict.kind == "hold":
-        return may(person_of(request), "approve", conflict=card.conflict)
-    known: Verdict | None = vars(request).get("may_decide")
-    if known is None:
-        known = vars(request)["may_decide"] = may(person_of(request), "decide", conflict=card.conflict)
-    return known
+def _undoing(person: User, card: Card) -> Undoing | None:
+    """What may be undone by this person, if it is still in force."""
+    if card.is_open or card.job.is_ended or not may_undo(person, card).allowed:
+        return None
+    undoing = read_undoing(card)
+    return undoing if undoing.is_in_force or undoing.pending is not None else None
+
+
+def _may(request: HttpRequest, act: str) -> bool:
+    """Whether this person's role allows an act; asked once for a page."""
+    known: Known = vars(request).setdefault("verdicts", {})
+    if act not in known:
+        known[act] = may(person_of(request), act)
+    return known[act].allowed
 
 
 def render_slot_forms(

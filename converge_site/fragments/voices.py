@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,12 +37,18 @@ class Voice:
         return same_value(self.value, value)
 
 
-def same_value(one: Any, other: Any) -> bool:
-    """Whether two JSON values are one value: 1 is 1.0, and true is not 1."""
+def form_of(value: Any) -> Hashable:
+    """What equal JSON values share, to compare many of them at once: 1 is 1.0, and true is not 1. What has no canonical
+    form is equal to nothing, not even to itself."""
     try:
-        return canonical(one) == canonical(other)
+        return canonical(value)
     except BoundsError:
-        return False
+        return object()
+
+
+def same_value(one: Any, other: Any) -> bool:
+    """Whether two JSON values are one value."""
+    return form_of(one) == form_of(other)
 
 
 def read_voices(job_id: int, key: str, subjects: Iterable[str]) -> dict[str, list[Voice]]:

@@ -50,7 +50,7 @@ KIND_LOOKS = {
     "rejected": Look("ban", "red", "rejected", "It was refused and not said."),
     "run": Look("play", "grey", "run", "An agent ran."),
     "conflict": Look("split", "amber", "conflict", "A conflict opened, changed or closed."),
-    "approval": Look("hold", "amber", "approval", "An approval was asked, granted, refused or lapsed."),
+    "approval": Look("hold", "amber", "approval", "An approval was asked, given, refused, waived or lapsed."),
     "inbox": Look("inbox", "blue", "inbox", "What a person or the clock sent was applied."),
     "tier": Look("flag", "green", "tier", "A tier was judged."),
     "answer": Look("answer", "blue", "answer", "A numbered answer was published."),

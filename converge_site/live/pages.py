@@ -7,15 +7,18 @@ from collections.abc import Callable
 from django.http import QueryDict
 from django.template.loader import render_to_string
 
+from converge_site.fragments.backtests import FlipFilter, find_backtest, read_backtest
 from converge_site.fragments.conflicts import read_card
 from converge_site.fragments.inbox import count_open, read_inbox
 from converge_site.fragments.job_rows import JobFilter, list_context, read_list
+from converge_site.fragments.lineage import read_depth
 from converge_site.fragments.slots import read_slot
 from converge_site.readable import read_query
 from converge_site.whole_numbers import read_whole
+from runtime.audience import newest_notice
 from runtime.models import Conflict, Job
 
-PAGE_NAMES = ("badge", "jobs", "inbox", "conflict", "slot")
+PAGE_NAMES = ("badge", "jobs", "inbox", "conflict", "slot", "backtest")
 MOST_QUERY = 2000  # characters
 
 
@@ -30,7 +33,9 @@ def read_page_query(query: str) -> QueryDict:
 
 
 def _badge(query: QueryDict) -> str:
-    return render_to_string("fragments/_badge.html", {"count": count_open()})
+    """What every page shows: how many questions wait, and that there are notices to ask for."""
+    badge = render_to_string("fragments/_badge.html", {"count": count_open()})
+    return badge + render_to_string("fragments/_notice_hint.html", {"newest": newest_notice()})
 
 
 def _jobs(query: QueryDict) -> str:
@@ -55,8 +60,19 @@ def _conflict(query: QueryDict) -> str:
 def _slot(query: QueryDict) -> str:
     number = read_whole(query.get("job", ""))
     job = None if number is None else Job.objects.filter(pk=number).first()
-    view = read_slot(job, query.get("key", ""), query.get("subject", "")) if job else None
+    depth = read_depth(query.get("depth", ""))
+    key, subject = query.get("key", ""), query.get("subject", "")
+    view = read_slot(job, key, subject, depth, patient=True) if job else None
     return render_to_string("fragments/_slot.html", {"slot": view, "job": job}) if view else ""
+
+
+def _backtest(query: QueryDict) -> str:
+    number = read_whole(query.get("id", ""))
+    backtest = None if number is None else find_backtest(number)
+    if backtest is None:
+        return ""
+    view = read_backtest(backtest, FlipFilter.from_query({name: str(query[name]) for name in query}))
+    return render_to_string("fragments/_backtest.html", {"view": view})
 
 
 _PAGES: dict[str, Callable[[QueryDict], str]] = {
@@ -65,4 +81,5 @@ _PAGES: dict[str, Callable[[QueryDict], str]] = {
     "inbox": _inbox,
     "conflict": _conflict,
     "slot": _slot,
+    "backtest": _backtest,
 }

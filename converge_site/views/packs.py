@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, render
 
 from converge_site.fragments.graph import draw_graph
 from converge_site.fragments.lint import lint_panel
+from converge_site.fragments.rule_page import in_force_first, resolution_orders
 from converge_site.fragments.rule_words import rule_views
 from converge_site.people import allowed, for_people
 from runtime.models import Pack
@@ -18,7 +19,7 @@ def packs(request: HttpRequest) -> HttpResponse:
     """Every pack with its tiers and what it holds."""
     found = Pack.objects.annotate(
         agent_count=Count("agents", filter=Q(agents__enabled=True), distinct=True),
-        rule_count=Count("rules", filter=Q(rules__enabled=True), distinct=True),
+        rule_count=Count("rules", filter=Q(rules__state="active"), distinct=True),
         job_count=Count("jobs", distinct=True),
     )
     context = {
@@ -35,11 +36,14 @@ def pack(request: HttpRequest, name: str) -> HttpResponse:
     found = get_object_or_404(Pack, name=name)
     agents = list(found.agents.order_by("position"))
     lint = lint_panel(found)
+    orders, shadowed = resolution_orders(found)
     context = {
         "section": "packs",
         "pack": found,
         "agents": agents,
-        "rules": rule_views(found.rules.order_by("priority", "position", "id")),
+        "rules": rule_views(in_force_first(found)),
+        "orders": orders,
+        "shadowed": shadowed,
         "graph": draw_graph(found, agents, lint.warned),
         "lint": lint,
         "may_submit": allowed(request.user, "submit"),

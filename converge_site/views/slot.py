@@ -22,13 +22,17 @@ from converge_site.forms.slot import (
 )
 from converge_site.forms.typed_values import read_typed_value, words_of_schema
 from converge_site.fragments.context import slot_href
+from converge_site.fragments.lineage import read_depth
 from converge_site.fragments.personal import render_slot_forms
 from converge_site.fragments.slots import SlotView, read_slot
 from converge_site.people import for_people, person_of
 from converge_site.views.job import find_job
+from converge_site.views.lineage import NOTHING_SAID, show_why
 from converge_site.views.refusals import render_refusal, status_of
+from converge_site.whole_numbers import read_whole
 from runtime.actions import Refused, add_fact, decide_slot, undo_decision, withdraw_fact
 from runtime.actions.permissions import may, require
+from runtime.lineage import DEPTH
 from runtime.models import Job
 
 SENT = "Sent. It is applied at the start of the job's next cycle."
@@ -37,22 +41,26 @@ SENT = "Sent. It is applied at the start of the job's next cycle."
 @for_people
 def slot(request: HttpRequest, job_id: int) -> HttpResponse:
     """Why a fact stands, why others do not, and everything said in its slot."""
-    view = find_slot(job_id, request.GET.get("key", ""), request.GET.get("subject", ""))
-    return _show(request, view)
+    key, subject = request.GET.get("key", ""), request.GET.get("subject", "")
+    depth = read_depth(request.GET.get("depth", ""))
+    at = read_whole(request.GET.get("at", ""))
+    if at is not None or request.GET.get("as") == "text":
+        return show_why(request, find_job(job_id), key, subject, depth, at)
+    return _show(request, find_slot(job_id, key, subject, depth))
 
 
 @for_people
 def forms(request: HttpRequest, job_id: int) -> HttpResponse:
     """The forms alone, for a page whose slot has changed."""
-    view = find_slot(job_id, request.GET.get("key", ""), request.GET.get("subject", ""))
+    view = find_slot(job_id, request.GET.get("key", ""), request.GET.get("subject", ""), why=False)
     return HttpResponse(render_slot_forms(request, view))
 
 
-def find_slot(job_id: int, key: str, subject: str) -> SlotView:
+def find_slot(job_id: int, key: str, subject: str, depth: int = DEPTH, *, why: bool = True) -> SlotView:
     """The slot's page; 404 if nothing was ever said in it."""
-    view = read_slot(find_job(job_id), key, subject)
+    view = read_slot(find_job(job_id), key, subject, depth, why=why)
     if view is None:
-        raise Http404("Nothing was ever said in this slot.")
+        raise Http404(NOTHING_SAID)
     return view
 
 
@@ -74,7 +82,7 @@ Send = Callable[[HttpRequest, SlotView, str], object]
 
 def _send_from_slot(request: HttpRequest, job_id: int, act: str, send: Send) -> HttpResponse:
     """Does what a form of the page asks for; what is refused comes back on the page with what was typed."""
-    view = find_slot(job_id, request.POST.get("key", ""), request.POST.get("subject", ""))
+    view = find_slot(job_id, request.POST.get("key", ""), request.POST.get("subject", ""), why=False)
     try:
         require(person_of(request), "add_fact" if act in ("say", "withdraw") else "decide", view.job)
         send(request, view, read_receipt(request.POST.get("receipt")))
@@ -112,8 +120,12 @@ def undo(request: HttpRequest, job_id: int) -> HttpResponse:
 
 
 def _undo(request: HttpRequest, view: SlotView, receipt: str) -> None:
-    reason = request.POST.get("reason", "").strip()
-    undo_decision(person_of(request), view.job.pk, view.key, view.subject, reason, receipt)
+    posted = request.POST.dict()
+    check_current(view, posted)
+    reason = posted.get("reason", "").strip()
+    undo_decision(
+        person_of(request), view.job.pk, view.key, view.subject, reason, receipt, version=view.version
+    )
 
 
 @for_people

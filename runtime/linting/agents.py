@@ -67,7 +67,7 @@ def _why_unasked(agent: AgentSpec, plan: Compiled, reach: Reach) -> str:
             f"no aggregation rule that is switched on names it. Add one on `{agent.over}`, or drop the agent."
         )
     if len(speakers) < 2:
-        who = f"only {_say(speakers[0])} speaks about" if speakers else "nobody speaks about"
+        who = f"only `{speakers[0]}` speaks about" if speakers else "nobody speaks about"
         return f"{who} `{agent.over}`, so it never has sides to rule between. Let others write the key, or drop it."
     rule = rules[-1]
     asked = plan.keys[agent.over].resolution
@@ -80,10 +80,6 @@ def _why_unasked(agent: AgentSpec, plan: Compiled, reach: Reach) -> str:
 def _still_reached(agent: AgentSpec) -> str:
     """Nobody misses a voice that is never called: only whole agents owe their tier a run (D4.2)."""
     return f" It is required, and yet tier {agent.tier} is reached without it." if agent.required else ""
-
-
-def _say(speaker: str) -> str:
-    return "the seed" if speaker == "@seed" else f"`{speaker}`"
 
 
 def _refusals(agent: AgentSpec, reach: Reach) -> Iterator[Finding]:

@@ -32,8 +32,8 @@ class Reach:
 
     def speakers(self, key: str) -> list[str]:
         """The voices that may have a candidate in one and the same slot of `key`, agents in pack order. An agent that
-        is called for each item or group has many voices, and is listed twice."""
-        found = [SEED] if self._can_say(SEED, key) else []
+        is called for each item or group has many voices, and is listed twice; so are seeds, each of which is one."""
+        found = [SEED, SEED] if self._can_say(SEED, key) else []
         for agent in self.plan.agents:
             if agent.shape != "aggregate" and key in agent.writes and self._can_say(agent.name, key):
                 found += [agent.name] * (2 if _speaks_often(agent) else 1)

@@ -68,8 +68,7 @@ def _why_undecided(rule: Rule, key: str, rules: Sequence[Rule], reach: Reach) ->
     if not speakers:
         return Why(f"nothing is ever said about `{key}`")
     if len(speakers) == 1 and not by_people:
-        who = "the seed" if speakers[0].startswith("@") else f"`{speakers[0]}`"
-        return Why(f"only {who} speaks about `{key}`, so there are no sides to decide between")
+        return Why(f"only `{speakers[0]}` speaks about `{key}`, so there are no sides to decide between")
     if reach.applies(rule, key) is False:
         return Why(f"its condition is never true: `{rule.spec.expression}`")
     for earlier in rules[: rules.index(rule)]:

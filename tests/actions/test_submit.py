@@ -86,7 +86,7 @@ def test_viewer_and_stranger_cannot_submit() -> None:
 
 def test_job_runs_under_the_pack_as_it_was_when_it_was_submitted() -> None:
     job = submit("panel", PANEL_SEEDS)
-    GovernanceRule.objects.filter(pack__name="panel").update(enabled=False)
+    GovernanceRule.objects.filter(pack__name="panel").update(state="retired")
     names = [rule["name"] for rule in job.frozen_spec()["rules"]]
     assert names == ["people decide", "two others sign"]
     assert job.frozen_spec()["submitter"] == "otto"

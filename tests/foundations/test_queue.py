@@ -89,9 +89,11 @@ def test_payload_is_json_and_holds_the_id_only(redis: Redis) -> None:
         ["runtime.worker.run_job", None, [17], {"epoch": 1}],
         ["runtime.worker.run_job", None, ["../17"], {}],
         ["runtime.worker.run_job", None, [{"id": 17}], {}],
+        ["runtime.backtesting.run_slice", None, ["17-x"], {}],
+        [["runtime.worker.run_job"], None, [17], {}],
         b"\x80\x04\x95 pickle, not JSON",
     ],
-    ids=["another callable", "two ids", "keywords", "no id", "an object", "pickle"],
+    ids=["another callable", "two ids", "keywords", "no id", "an object", "no backtest", "no name", "pickle"],
 )
 def test_forged_message_is_refused_and_the_worker_goes_on(redis: Redis, payload: Any) -> None:
     push(redis, payload)

@@ -28,6 +28,9 @@ PANELS = """() => [...document.querySelectorAll(
 
 
 # Slots of the sample, as they are while it waits for people.
+OPEN_FORMS = ".conflict form[id^='decide-form-']"  # one on each question that this person may answer now
+
+
 CONTESTED = "slots/?key=outlook&subject=Short+video+ads"
 
 
@@ -87,10 +90,10 @@ def expect_status(page: Page, words: str) -> None:
 
 def answer_first(page: Page, choice: str, reason: str) -> None:
     """Answers the first open question of the page."""
-    form = page.locator(".conflict form").first
+    form = page.locator(OPEN_FORMS).first
     form.locator(".choice", has_text=choice).first.click()
     form.get_by_label("Reason").fill(reason)
-    form.get_by_role("button").click()
+    form.locator("button.primary").click()
 
 
 def expect_gapless(page: Page, head: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.test import Client
 
+from converge_site.forms.decide import name_of_value
 from runtime.models import Conflict, Decision, Entry, Job
 from tests.web.cast import open_conflict, run_on, signed_in
 
@@ -19,10 +20,16 @@ def form_of(client: Client, conflict: Conflict) -> dict[str, str]:
     return dict(re.findall(r'<input type="hidden" name="([a-z]+)" value="([^"]*)"', html))
 
 
+def choice_of(conflict: Conflict, choice: str) -> str:
+    """What the radio button of a side sends, by the place of the side; any other choice as it is."""
+    if choice.isdecimal() and int(choice) < len(conflict.sides) and conflict.kind != "hold":
+        return name_of_value(conflict.sides[int(choice)]["value"])
+    return choice
+
+
 def decide(client: Client, conflict: Conflict, form: dict[str, str], **fields: str) -> Any:
-    return client.post(
-        f"/conflicts/{conflict.pk}/decide/", {**form, "choice": "0", "reason": "numbers", **fields}
-    )
+    fields["choice"] = choice_of(conflict, fields.get("choice", "0"))
+    return client.post(f"/conflicts/{conflict.pk}/decide/", {**form, "reason": "numbers", **fields})
 
 
 def test_a_decision_is_sent_and_applied(otto: Client, waiting_job: Job) -> None:
@@ -134,7 +141,7 @@ def test_htmx_gets_the_form_alone(otto: Client, waiting_job: Job) -> None:
     conflict = open_conflict(waiting_job)
     form = form_of(otto, conflict)
     url = f"/conflicts/{conflict.pk}/decide/"
-    sent = {**form, "choice": "0", "reason": ""}
+    sent = {**form, "choice": choice_of(conflict, "0"), "reason": ""}
     answer = otto.post(url, {**sent, "version": "0000"}, headers={"HX-Request": "true"})
     assert answer.status_code == 409
     assert answer.content.decode().strip().startswith(f'<div id="decide-{conflict.pk}"')
@@ -184,7 +191,12 @@ def test_a_decision_is_undone_from_the_slot(otto: Client, vera: Client, waiting_
     slot = f"/jobs/{waiting_job.pk}/slots/?key={conflict.key}&subject={conflict.subject}"
     assert "Undo the operator" in otto.get(slot).content.decode()
     assert "Undo the operator" not in vera.get(slot).content.decode()
+    version = re.search(
+        r'/slots/undo/".*?name="version" value="(\w+)"', otto.get(slot).content.decode(), re.DOTALL
+    )
+    assert version
     undo = {"key": conflict.key, "subject": conflict.subject, "receipt": "undo-1234", "reason": "slip"}
+    undo["version"] = version[1]
     assert vera.post(f"/jobs/{waiting_job.pk}/slots/undo/", undo).status_code == 403
     assert otto.post(f"/jobs/{waiting_job.pk}/slots/undo/", undo).status_code == 302
     run_on(waiting_job)

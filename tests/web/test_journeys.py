@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.waiting import eventually
 from tests.web.journeys import (
+    OPEN_FORMS,
     PANELS,
     answer_first,
     expect_gapless,
@@ -32,7 +33,7 @@ def test_otto_submits_watches_decides_and_sees_it_converge(stack: Stack, browser
         expect(page.locator("#panel-why")).to_contain_text("2 questions are open")
 
         answer_first(page, "saturated", "the next euro loses money")
-        expect(page.locator(".conflict form")).to_have_count(1)
+        expect(page.locator(OPEN_FORMS)).to_have_count(1)
         expect_status(page, "Waiting for people")
         answer_first(page, "saturated", "so does this one")
 
@@ -64,7 +65,7 @@ def test_every_stop_on_the_way_equals_its_reload(stack: Stack, browser: Browser)
         vera.goto(f"/jobs/{job}/")
         expect_status(vera, "Waiting for people")
         for open_forms, choice in ((2, "promising"), (1, "saturated"), (1, "Approve")):
-            expect(otto.locator(".conflict form")).to_have_count(open_forms)
+            expect(otto.locator(OPEN_FORMS)).to_have_count(open_forms)
             answer_first(otto, choice, "")
             assert eventually(lambda: stack.is_idle(job), 15)
             head = str(stack.head_of(job))
@@ -81,7 +82,7 @@ def test_vera_watches_and_cannot_decide(stack: Stack, browser: Browser) -> None:
         vera.goto(f"/jobs/{job}/")
         expect_status(vera, "Waiting for people")
         expect(vera.locator("#conflict-cards .conflict")).to_have_count(2)
-        expect(vera.locator(".conflict form")).to_have_count(0)
+        expect(vera.locator(OPEN_FORMS)).to_have_count(0)
         expect(vera.locator("#conflict-cards")).to_contain_text("Deciding needs the role operator")
         expect(vera.get_by_role("link", name="New job")).to_have_count(0)
 
@@ -122,7 +123,7 @@ def test_a_dropped_socket_comes_back_with_nothing_missing_or_doubled(stack: Stac
             assert eventually(lambda n=round_: vera.evaluate("() => window.sockets.length") > n, 10)
             expect(otto.locator(".decide .notice.info")).to_have_count(0)
             if round_ < 3:
-                expect(otto.locator(".conflict form")).to_have_count(1)
+                expect(otto.locator(OPEN_FORMS)).to_have_count(1)
         expect_status(otto, "Converged")
         expect_status(vera, "Converged")
         expect_gapless(vera, stack.head_of(job))
@@ -132,13 +133,13 @@ def test_a_dropped_socket_comes_back_with_nothing_missing_or_doubled(stack: Stac
 def test_what_a_person_types_survives_a_push(stack: Stack, browser: Browser) -> None:
     with open_as(browser, stack, "otto") as otto, open_as(browser, stack, "ada") as ada:
         job = submit_sample(otto, "Typing")
-        expect(otto.locator(".conflict form")).to_have_count(2)
+        expect(otto.locator(OPEN_FORMS)).to_have_count(2)
         ada.goto(f"/jobs/{job}/")
-        second = ada.locator(".conflict form").nth(1).get_by_label("Reason")
+        second = ada.locator(OPEN_FORMS).nth(1).get_by_label("Reason")
         second.fill("half a sente")
         answer_first(otto, "promising", "")
-        expect(ada.locator(".conflict form")).to_have_count(1)
-        left = ada.locator(".conflict form").get_by_label("Reason")
+        expect(ada.locator(OPEN_FORMS)).to_have_count(1)
+        left = ada.locator(OPEN_FORMS).get_by_label("Reason")
         expect(left).to_have_value("half a sente")
         expect(left).to_be_focused()
 
@@ -155,9 +156,9 @@ def test_the_list_and_the_inbox_move_by_themselves(stack: Stack, browser: Browse
         expect(row).to_contain_text("Waiting for people")
         cards = inbox.locator(".conflict", has_text="Moving row")
         expect(cards).to_have_count(2)
-        form = cards.first.locator("form")
+        form = cards.first.locator("[id^=decide-form-]")
         form.locator(".choice", has_text="promising").click()
-        form.get_by_role("button").click()
+        form.locator("button.primary").click()
         expect(cards).to_have_count(1)
         otto.goto(f"/jobs/{job}/")
         answer_first(otto, "promising", "")
@@ -184,10 +185,17 @@ def test_ada_changes_a_rule_and_only_the_next_job_obeys_it(stack: Stack, browser
 
 
 def change_margin(page: Page, margin: str) -> None:
-    """Ada's way through the admin to the rule that decides by margin."""
-    page.goto("/admin/runtime/governancerule/?q=clear+margin")
-    page.locator("#result_list").get_by_role("link", name="clear margin").click()
-    page.locator("[name=params]").fill(f'{{"margin": {margin}}}')
-    page.locator("[name=why]").fill("tried out in a journey")
-    page.locator("[name=_save]").click()
-    expect(page.locator("body")).to_contain_text("successfully")
+    """Ada's way to another margin: a draft of the rule in force, which she changes and puts in its place."""
+    page.goto("/rules/?pack=growth&state=active&q=clear+margin")
+    page.get_by_role("link", name="clear margin").click()
+    page.get_by_role("button", name="Make a draft of it").click()
+    expect(page.locator(".status.pill")).to_contain_text("draft")
+    page.get_by_role("link", name="Edit").click()
+    page.locator("#id_params").fill(f'{{"margin": {margin}}}')
+    page.get_by_label("Why").fill("tried out in a journey")
+    page.get_by_role("button", name="Keep").click()
+    page.locator("summary", has_text="Activate").click()
+    page.locator("#activate-reason").fill("tried out in a journey")
+    page.locator("form[action$='/activate/'] button").click()
+    expect(page.locator(".status.pill")).to_contain_text("active")
+    expect(page.locator(".rule-says")).to_contain_text(f"margin: {margin}")

@@ -131,9 +131,10 @@ def test_a_journal_is_not_cut_by_a_number_that_makes_no_sense(otto: Client, wait
 def test_a_choice_that_is_no_side_is_refused(otto: Client, waiting_job: Job, choice: str) -> None:
     conflict = open_conflict(waiting_job)
     with pytest.raises(Refused) as refused:
-        read_choice(read_card(conflict), {"choice": choice})
+        read_choice(read_card(conflict), {"choice": choice, "rule": conflict.rule})
     assert refused.value.field == "choice"
-    answer = otto.post(f"/conflicts/{conflict.pk}/decide/", {"choice": choice, "version": conflict.version})
+    form = {"choice": choice, "version": conflict.version, "rule": conflict.rule}
+    answer = otto.post(f"/conflicts/{conflict.pk}/decide/", form)
     assert answer.status_code == 422
 
 

@@ -14,18 +14,20 @@ from playwright.sync_api import Browser, Page, expect
 from runtime.models import Conflict, Decision, Job
 from tests.runtime.test_preview import everything
 from tests.web.cast import open_conflict, run_on, signed_in
-from tests.web.journeys import CONTESTED, expect_status, open_as, submit_sample
+from tests.web.journeys import CONTESTED, OPEN_FORMS, expect_status, open_as, submit_sample
 from tests.web.stack import Stack
-from tests.web.test_deciding import decide, form_of
+from tests.web.test_deciding import choice_of, decide, form_of
 
 HTMX = {"HX-Request": "true"}
 
 
 def ask(client: Client, conflict: Conflict, choice: str, headers: Any = None, **fields: str) -> Any:
     """Presses the preview button of one choice."""
-    form = {"version": conflict.version, "receipt": "unused-receipt", "reason": "numbers", **fields}
+    form = {"version": conflict.version, "rule": conflict.rule, "receipt": "unused-receipt", **fields}
     return client.post(
-        f"/conflicts/{conflict.pk}/preview/", {**form, "preview": choice}, headers=headers or {}
+        f"/conflicts/{conflict.pk}/preview/",
+        {"reason": "numbers", **form, "preview": choice_of(conflict, choice)},
+        headers=headers or {},
     )
 
 
@@ -39,8 +41,9 @@ def test_every_choice_has_its_preview(otto: Client, waiting_job: Job) -> None:
     for page in (f"/conflicts/{conflict.pk}/", f"/jobs/{waiting_job.pk}/", "/inbox/"):
         html = otto.get(page).content.decode()
         for choice in ("0", "1", "none", "other"):
+            name = choice_of(conflict, choice)
             assert re.search(
-                rf'<button [^>]*form="decide-form-{conflict.pk}"[^>]*name="preview" value="{choice}"', html
+                rf'<button [^>]*form="decide-form-{conflict.pk}"[^>]*name="preview" value="{name}"', html
             ), (page, choice)
 
 
@@ -197,7 +200,9 @@ def test_a_preview_is_accessible_and_fits_a_phone(stack: Stack, browser: Browser
         expect_status(page, "Waiting for people")
         answer_all_but_one(page)
         page.goto(f"/jobs/{job}/")
-        page.locator(".conflict h3 a").first.click()
+        open_form = page.locator("form[id^='decide-form-']")  # what was just answered has none
+        left = page.locator(".conflict", has=open_form)
+        left.locator("h3 a").first.click()
         page.get_by_role("button", name="Preview: Keep 1").click()
         expect(page.locator(".preview")).to_contain_text("Not known:")
         found = Axe().run(page).response["violations"]
@@ -207,10 +212,10 @@ def test_a_preview_is_accessible_and_fits_a_phone(stack: Stack, browser: Browser
 
 
 def answer_all_but_one(page: Page) -> None:
-    form = page.locator(".conflict form").first
+    form = page.locator(OPEN_FORMS).first
     form.locator(".choice").first.click()
-    form.get_by_role("button").click()
-    expect(page.locator(".conflict form")).to_have_count(1)
+    form.locator("button.primary").click()
+    expect(page.locator(OPEN_FORMS)).to_have_count(1)
     expect_status(page, "Waiting for people")
 
 

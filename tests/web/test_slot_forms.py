@@ -22,6 +22,7 @@ from runtime.store import load_core
 from tests.runtime.fixtures import Use, installed, use_packs
 from tests.web import packs
 from tests.web.cast import open_conflict, run_on, signed_in
+from tests.web.test_deciding import decide, form_of
 
 __all__ = ["installed", "use_packs"]
 
@@ -143,8 +144,7 @@ def test_the_version_folded_from_the_journal_is_the_engines(
     check_versions(run_on(swinging_job))  # contested under an approval rule, undone
     check_versions(waiting_job)
     for conflict in Conflict.objects.filter(job=waiting_job, status="open", kind="conflict"):
-        form = {"version": conflict.version, "receipt": f"receipt-{conflict.pk}", "choice": "0"}
-        otto.post(f"/conflicts/{conflict.pk}/decide/", form)
+        assert decide(otto, conflict, form_of(otto, conflict)).status_code == 302
     check_versions(run_on(waiting_job))
 
 
@@ -152,7 +152,7 @@ def test_a_refused_value_leaves_the_slot_decidable(otto: Client, swinging_job: J
     otto.post(f"/jobs/{swinging_job.pk}/facts/new", new_fact("wish", "peace", "quiet"))
     job = run_on(swinging_job)
     hold = Conflict.objects.get(job=job, kind="hold", status="open")
-    form = {"version": hold.version, "receipt": "refuse-it-1", "choice": "refuse"}
+    form = {"version": hold.version, "rule": hold.rule, "receipt": "refuse-it-1", "choice": "refuse"}
     assert otto.post(f"/conflicts/{hold.pk}/decide/", form).status_code == 302
     job = run_on(job)
     check_versions(job)

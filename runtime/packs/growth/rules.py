@@ -35,6 +35,34 @@ pack.approval(
     when="value.spend >= 100000",
     message="An operator approves a plan of 100,000 EUR a month or more before it stands.",
 )
+# Examples, switched off: an admin tries one on past jobs and activates it, or drafts another like it.
+pack.dominance(
+    "the customer database knows best", keys=["outlook"], sources=["crm"], priority=5, enabled=False
+)
+pack.newer("newer figures beat older ones", keys=["outlook"], field="observed_at", priority=20, enabled=False)
+pack.operator(
+    "marketing decides within a day",
+    keys=["outlook"],
+    priority=80,
+    groups=["marketing"],
+    reason=True,
+    deadline=86_400,
+    outcome="stay",
+    remind=3_600,
+    enabled=False,
+)
+pack.approval(
+    "four eyes on a large plan",
+    keys=["plan"],
+    count=2,
+    exclude_submitter=True,
+    when="value.spend >= 500000",
+    message="Two people other than the submitter sign a plan of 500,000 EUR a month or more.",
+    deadline=2 * 86_400,
+    outcome="reject",
+    remind=4 * 3_600,
+    enabled=False,
+)
 pack.discount("shaky ground", incomplete=0.8, provisional=0.7)
 pack.accepts_lint(
     "key_never_read",

@@ -17,6 +17,28 @@ pack.approval(
     groups=["operator", "admin"],
     when='value == "critical"',
     message="Calling an incident critical wakes people up: an operator signs it first.",
+    deadline=4 * 3_600,
+    outcome="stay",
+    remind=3_600,
+)
+# Examples, switched off: an admin tries one on past jobs and activates it, or drafts another like it.
+pack.approval(
+    "somebody else signs critical",
+    keys=["severity"],
+    exclude_submitter=True,
+    when='value == "critical"',
+    message="Whoever reported it does not sign it.",
+    enabled=False,
+)
+pack.operator(
+    "the likeliest cause after a day",
+    keys=["cause"],
+    priority=80,
+    reason=True,
+    deadline=86_400,
+    outcome="strongest",
+    remind=3_600,
+    enabled=False,
 )
 pack.constraint(
     "only incidents are severe",

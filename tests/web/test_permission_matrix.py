@@ -1,0 +1,471 @@
+"""Every role, every act, every page: what is allowed happens, and what is not leaves no trace (D9.1, D9.2).
+
+Whoever adds an address without saying here who may use it makes the first test red.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Group, User
+from django.db import transaction
+from django.test import Client
+from django.urls import URLPattern, get_resolver, reverse
+
+from converge_site.fragments.breakers import forget_breakers
+from converge_site.fragments.slots import read_slot
+from runtime.actions import Refused, add_fact, answer_hold, decide_conflict
+from runtime.actions.backtests import start_backtest
+from runtime.actions.rules import draft_rule
+from runtime.engine.spec import CLOCK
+from runtime.models import Backtest, Conflict, Decision, GovernanceRule, Job, Notice, Pack, Tool
+from runtime.tools.gate import shared_gate
+from tests.runtime.fixtures import Use
+from tests.runtime.packs import PANEL_SEEDS
+from tests.runtime.stage import submit
+from tests.web import cast
+from tests.web.test_deciding import choice_of
+from tests.web.tools import break_tool, make_tool
+
+PEOPLE = ("stranger", "nobody", "gone", "vera", "otto", "olga", "ada")
+EVERYBODY = frozenset(PEOPLE)
+READERS = frozenset({"vera", "otto", "olga", "ada"})
+OPERATORS = frozenset({"otto", "olga", "ada"})
+OTHERS = frozenset({"olga", "ada"})  # operators but for the submitter
+ADMINS = frozenset({"ada"})
+DRAFTERS = frozenset({"otto", "ada"})  # whose draft it is, and admins
+
+
+@dataclass
+class World:
+    """A job of Otto's with a conflict and a held value, a decided slot, a rule and a draft, a tool."""
+
+    job: Job
+    conflict: Conflict
+    hold: Conflict
+    settled: Conflict
+    rule: GovernanceRule
+    draft: GovernanceRule
+    backtest: Backtest
+    batch: str
+    browsers: dict[str, Client]
+    people: dict[str, User]
+
+
+Address = Callable[[World], str]
+
+
+@dataclass(frozen=True)
+class Act:
+    """A POST, who may send it, and what it brings. `writes` is False where nothing is stored."""
+
+    url: Address
+    who: frozenset[str]
+    data: Callable[[World], dict[str, Any]] = lambda world: {}
+    writes: bool = True
+    before: Callable[[World], object] = lambda world: None
+
+
+def to(name: str, *kinds: str) -> Address:
+    """The address of a view, with the ids of things in the world."""
+
+    def build(world: World) -> str:
+        ids = {
+            "job": world.job.pk,
+            "conflict": world.conflict.pk,
+            "hold": world.hold.pk,
+            "settled": world.settled.pk,
+            "rule": world.rule.pk,
+            "draft": world.draft.pk,
+            "pack": "panel",
+            "tool": "oracle",
+            "seq": 1,
+            "answer": 1,
+        }
+        return reverse(name, args=[ids[kind] for kind in kinds])
+
+    return build
+
+
+def at_slot(key: str, subject: str) -> dict[str, Any]:
+    return {"key": key, "subject": subject, "receipt": str(uuid4()), "reason": "so it is"}
+
+
+def answer(conflict: Conflict, **more: Any) -> dict[str, Any]:
+    for name in ("choice", "preview"):
+        if name in more:
+            more[name] = choice_of(conflict, more[name])
+    seen = {"version": conflict.version, "rule": conflict.rule}
+    return {**seen, "receipt": str(uuid4()), "reason": "so it is", **more}
+
+
+def slot_version(world: World, key: str, subject: str) -> str:
+    view = read_slot(world.job, key, subject)
+    assert view is not None
+    return view.version
+
+
+def mend(world: World) -> None:
+    """The tool's breaker is closed."""
+    shared_gate().reset("oracle")
+    forget_breakers()
+
+
+def trip(world: World) -> None:
+    """It is open, as workers open it."""
+    mend(world)
+    break_tool(Tool.objects.get(name="oracle"))
+
+
+def about_draft(world: World) -> dict[str, Any]:
+    return {"version": str(world.draft.version), "reason": "so it is"}
+
+
+PAGES: dict[str, tuple[Address, frozenset[str]]] = {
+    "jobs": (to("jobs"), READERS),
+    "new_job": (to("new_job"), OPERATORS),
+    "job": (to("job", "job"), READERS),
+    "job_action": (to("job_action", "job"), READERS),
+    "journal": (to("journal", "job"), READERS),
+    "entry": (to("entry", "job", "seq"), READERS),
+    "slot": (lambda w: f"{to('slot', 'job')(w)}?key=verdict&subject=doubtful", READERS),
+    "slot_forms": (lambda w: f"{to('slot_forms', 'job')(w)}?key=verdict&subject=doubtful", READERS),
+    "tier": (lambda w: reverse("tier", args=[w.job.pk, 1]), READERS),
+    "new_fact": (to("new_fact", "job"), OPERATORS),
+    "context": (lambda w: f"{to('context', 'job')(w)}?key=verdict", READERS),
+    "answer": (to("answer", "job", "answer"), READERS),
+    "answer_json": (to("answer_json", "job", "answer"), READERS),
+    "compare_answers": (to("compare_answers", "job", "answer", "answer"), READERS),
+    "weather": (to("weather", "job"), READERS),
+    "conflict": (to("conflict", "conflict"), READERS),
+    "decide": (to("decide", "conflict"), READERS),
+    "inbox": (to("inbox"), READERS),
+    "tools": (to("tools"), READERS),
+    "tool": (to("tool", "tool"), READERS),
+    "tool_forms": (to("tool_forms", "tool"), READERS),
+    "packs": (to("packs"), READERS),
+    "pack": (to("pack", "pack"), READERS),
+    "bench": (to("bench", "pack"), READERS),
+    "rules": (to("rules"), READERS),
+    "rule": (to("rule", "rule"), READERS),
+    "new_rule": (lambda w: f"{reverse('new_rule')}?pack=panel", OPERATORS),
+    "edit_rule": (to("edit_rule", "draft"), DRAFTERS),
+    "learn": (to("learn", "settled"), OPERATORS),
+    "backtest": (lambda w: reverse("backtest", args=[w.backtest.pk]), READERS),
+    "answered": (lambda w: reverse("answered", args=[w.batch]), READERS),
+    "notices": (to("notices"), READERS),
+    "news": (to("news"), READERS),
+    "sign_in": (to("sign_in"), EVERYBODY),
+    "healthz": (to("healthz"), EVERYBODY),
+}
+
+ACTS: dict[str, Act] = {
+    "new_job": Act(
+        to("new_job"),
+        OPERATORS,
+        lambda w: {
+            "pack": "panel",
+            "mode": "paste",
+            "text": '[{"key": "case", "subject": "x", "value": {}}]',
+            "receipt": str(uuid4()),
+            "do": "create",
+        },
+    ),
+    "cancel_job": Act(to("cancel_job", "job"), OPERATORS, lambda w: {"receipt": str(uuid4())}),
+    "retry_job": Act(to("retry_job", "job"), OPERATORS, lambda w: {"receipt": str(uuid4())}),
+    "decide": Act(to("decide", "conflict"), OPERATORS, lambda w: answer(w.conflict, choice="0")),
+    "decide:hold": Act(to("decide", "hold"), OTHERS, lambda w: answer(w.hold, choice="approve")),
+    "preview": Act(
+        to("preview", "conflict"), OPERATORS, lambda w: answer(w.conflict, preview="0"), writes=False
+    ),
+    "preview:hold": Act(
+        to("preview", "hold"), OTHERS, lambda w: answer(w.hold, preview="approve"), writes=False
+    ),
+    "alike": Act(to("alike", "conflict"), OPERATORS, lambda w: answer(w.conflict, choice="0"), writes=False),
+    "defer": Act(to("defer", "conflict"), OPERATORS, lambda w: answer(w.conflict, span="3600")),
+    "decide_slot": Act(
+        to("decide_slot", "job"),
+        OPERATORS,
+        lambda w: (
+            at_slot("verdict", "clear")
+            | {"choice": "other", "value": "no", "version": slot_version(w, "verdict", "clear")}
+        ),
+    ),
+    "undo": Act(
+        to("undo", "job"),
+        OPERATORS,
+        lambda w: at_slot("verdict", "settled") | {"version": slot_version(w, "verdict", "settled")},
+    ),
+    "say": Act(
+        to("say", "job"),
+        OPERATORS,
+        lambda w: at_slot("verdict", "clear") | {"value": "no", "confidence": "1"},
+    ),
+    "withdraw": Act(to("withdraw", "job"), OPERATORS, lambda w: at_slot("verdict", "said")),
+    "new_fact": Act(
+        to("new_fact", "job"),
+        OPERATORS,
+        lambda w: at_slot("verdict", "new") | {"value": "no", "confidence": "1"},
+    ),
+    "trip_tool": Act(to("trip_tool", "tool"), OPERATORS, lambda w: {"reason": "it lies"}, before=mend),
+    "reset_tool": Act(to("reset_tool", "tool"), OPERATORS, lambda w: {"reason": "it is well"}, before=trip),
+    "undo_conflict": Act(
+        to("undo_conflict", "settled"),
+        OPERATORS,
+        lambda w: answer(w.settled) | {"version": slot_version(w, "verdict", "settled")},
+    ),
+    "learn": Act(
+        to("learn", "settled"),
+        OPERATORS,
+        lambda w: {
+            "name": "strict is right",
+            "scope": "shape",
+            "priority": "5",
+            "expires": (dt.date.today() + dt.timedelta(days=30)).isoformat(),
+            "reason": "so it is",
+            "receipt": str(uuid4()),
+        },
+    ),
+    "new_rule": Act(
+        lambda w: f"{reverse('new_rule')}?pack=panel",
+        OPERATORS,
+        lambda w: {
+            "pack": str(w.draft.pack_id),
+            "name": "yet another",
+            "kind": "confidence",
+            "keys": "verdict",
+            "priority": "50",
+            "params": '{"margin": 0.3}',
+            "why": "to try it",
+        },
+    ),
+    "edit_rule": Act(
+        to("edit_rule", "draft"),
+        DRAFTERS,
+        lambda w: {
+            "version": str(w.draft.version),
+            "name": w.draft.name,
+            "kind": "confidence",
+            "keys": "verdict",
+            "priority": "50",
+            "params": '{"margin": 0.9}',
+            "why": "to try it",
+        },
+    ),
+    "activate_rule": Act(to("activate_rule", "draft"), ADMINS, about_draft),
+    "retire_rule": Act(
+        to("retire_rule", "rule"), ADMINS, lambda w: {"version": str(w.rule.version), "reason": "so it is"}
+    ),
+    "draft_of_rule": Act(to("draft_of_rule", "rule"), OPERATORS),
+    "delete_draft": Act(to("delete_draft", "draft"), DRAFTERS, about_draft),
+    "start_backtest": Act(to("start_backtest", "rule"), OPERATORS, lambda w: {"receipt": str(uuid4())}),
+    "cancel_backtest": Act(
+        lambda w: reverse("cancel_backtest", args=[w.backtest.pk]),
+        OPERATORS,
+        lambda w: {"receipt": str(uuid4())},
+    ),
+    "check_expression": Act(
+        to("check_expression"),
+        OPERATORS,
+        lambda w: {"kind": "operator", "expression": "true", "pack": str(w.draft.pack_id)},
+        writes=False,
+    ),
+    "notices_seen": Act(to("notices_seen"), READERS, lambda w: {"upto": str(Notice.objects.latest("id").pk)}),
+    "notice_settings": Act(
+        to("notice_settings"), READERS, lambda w: {"every_minutes": "60", "kinds": ["tier_lost"]}
+    ),
+}
+
+# What the framework itself answers, or what is held to account elsewhere: signing in and out.
+APART = {"sign_in_with_link", "sign_out", "resume", "test_digest"}
+
+
+@pytest.fixture
+def world(people: dict[str, User], use_packs: Use) -> World:
+    for name in ("olga", "gone"):
+        people[name] = User.objects.create_user(name, password=f"pass of {name}")
+        people[name].groups.add(Group.objects.get(name="operator"))
+    people["nobody"] = User.objects.create_user("nobody", password="pass of nobody")
+    use_packs("panel")
+    make_tool("oracle")
+    settled = {"key": "case", "subject": "settled", "value": {"doubtful": True}}
+    job = cast.run_on(submit("panel", [*PANEL_SEEDS, settled]))
+    first = Conflict.objects.get(job=job, subject="settled")
+    batch = str(uuid4())
+    decide_conflict(people["olga"], first.pk, first.version, {"value": "no"}, "", batch, batch=batch)
+    job = cast.run_on(job)
+    for name in ("otto", "olga", "ada"):
+        add_fact(people[name], job.pk, "verdict", "said", "yes", 1.0, "", str(uuid4()))
+    job = cast.run_on(job)
+    pack = Pack.objects.get(name="panel")
+    draft = draft_rule(
+        people["otto"],
+        pack.pk,
+        {"name": "surer", "kind": "confidence", "keys": ["verdict"], "params": {"margin": 0.2}},
+        "to try it",
+    )
+    browsers = {name: cast.signed_in(user) for name, user in people.items()}
+    User.objects.filter(username="gone").update(is_active=False)
+    return World(
+        job=job,
+        conflict=Conflict.objects.get(job=job, subject="doubtful", status="open"),
+        hold=Conflict.objects.get(job=job, kind="hold", status="open"),
+        settled=first,
+        rule=pack.rules.get(name="people decide"),
+        draft=draft,
+        backtest=start_backtest(people["otto"], draft.pk, receipt=str(uuid4())),
+        batch=batch,
+        browsers={**browsers, "stranger": Client()},
+        people=people,
+    )
+
+
+def counts() -> dict[str, Any]:
+    """What is stored: a row more or less shows here, and so does a question put off or a rule that moved on."""
+    stored: dict[str, Any] = {
+        model.__name__: model._default_manager.count()
+        for model in apps.get_app_config("runtime").get_models()
+    }
+    stored["rules"] = list(GovernanceRule.objects.order_by("id").values_list("state", "version"))
+    stored["backtests"] = list(Backtest.objects.order_by("id").values_list("status", flat=True))
+    stored["drafts"] = list(GovernanceRule.objects.order_by("id").values_list("params", flat=True))
+    stored["questions"] = list(Conflict.objects.order_by("id").values_list("version", "deferred_until"))
+    return stored
+
+
+@contextmanager
+def taken_back() -> Iterator[None]:
+    """What is done in here is undone afterwards, so that the next person finds the same world."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+def is_turned_away(response: Any, person: str) -> bool:
+    """Strangers, and whoever's account is closed, are sent to sign in; all others are told that they may not."""
+    if person in ("stranger", "gone"):
+        return response.status_code == 302 and response["Location"].startswith("/sign-in/")
+    return response.status_code == 403
+
+
+def names_of_addresses() -> set[str]:
+    return {p.name for p in get_resolver().url_patterns if isinstance(p, URLPattern) and p.name}
+
+
+def test_every_address_says_who_may_use_it() -> None:
+    told = {name.partition(":")[0] for name in (*PAGES, *ACTS)} | APART
+    assert names_of_addresses() == told
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_shown_to_whom_it_is_for(world: World, name: str) -> None:
+    url, who = PAGES[name]
+    for person in PEOPLE:
+        response = world.browsers[person].get(url(world))
+        if person in who:
+            elsewhere = response.status_code == 302 and not response["Location"].startswith("/sign-in/")
+            assert response.status_code in (200, 204) or elsewhere, (person, response.status_code)
+        else:
+            assert is_turned_away(response, person), (person, response.status_code)
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_act_is_done_for_whom_it_is_for_and_leaves_no_trace_else(world: World, name: str) -> None:
+    act = ACTS[name]
+    for person in PEOPLE:
+        act.before(world)
+        with taken_back():
+            before, data = counts(), act.data(world)
+            response = world.browsers[person].post(act.url(world), data)
+            after = counts()
+        if person in act.who:
+            assert response.status_code in (200, 204, 302), (
+                person,
+                response.status_code,
+                response.content[:2000],
+            )
+            assert (after != before) is act.writes, (person, name)
+        else:
+            assert is_turned_away(response, person), (person, response.status_code)
+            assert after == before, (person, name)
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_bare_post_does_nothing(world: World, name: str) -> None:
+    """From another site: with the session of somebody who may, and without the token of a form of ours."""
+    act = ACTS[name]
+    elsewhere = Client(enforce_csrf_checks=True)
+    elsewhere.force_login(world.people["ada"])
+    before = counts()
+    assert elsewhere.post(act.url(world), act.data(world)).status_code == 403
+    assert counts() == before
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_reading_an_address_of_an_act_does_nothing(world: World, name: str) -> None:
+    before = counts()
+    response = world.browsers["ada"].get(ACTS[name].url(world))
+    assert response.status_code in (200, 204, 302, 404, 405)
+    assert counts() == before
+
+
+def test_admin_is_for_admins(world: World) -> None:
+    from converge_site.admin.site import site
+
+    models = [f"admin:{m._meta.app_label}_{m._meta.model_name}_changelist" for m in site._registry]
+    for name in ("admin:index", *models):
+        for person in PEOPLE:
+            response = world.browsers[person].get(reverse(name))
+            assert (response.status_code == 200) is (person in ADMINS), (name, person, response.status_code)
+
+
+def test_resume_is_like_defer(world: World) -> None:
+    with taken_back():
+        world.browsers["olga"].post(to("defer", "conflict")(world), answer(world.conflict, span="3600"))
+        for person in PEOPLE:
+            before = counts()
+            with taken_back():
+                response = world.browsers[person].post(
+                    to("resume", "conflict")(world), answer(world.conflict)
+                )
+                done = counts() != before
+            assert done is (person in OPERATORS), (person, response.status_code)
+
+
+class TestTheClock:
+    """The timer has no say of its own: it does what a rule says, and nobody passes for it."""
+
+    def test_it_approves_nothing(self, world: World) -> None:
+        row = Decision.objects.create(
+            job=world.job,
+            act="approve",
+            key=world.hold.key,
+            subject=world.hold.subject,
+            by_name=CLOCK,
+            receipt=str(uuid4()),
+            payload={"groups": ["operator"]},
+        )
+        cast.run_on(world.job)
+        row.refresh_from_db()
+        assert row.status == "refused"
+
+    def test_nobody_sends_its_rows(self, world: World) -> None:
+        """Every row of the inbox that a page or an action writes is of an act of people."""
+        for act in ("expire", "retry_due", "give_up"):
+            with taken_back():
+                data = answer(world.conflict, choice="0", act=act)
+                world.browsers["ada"].post(to("decide", "conflict")(world), data)
+                assert not Decision.objects.filter(act=act).exists()
+
+    def test_whoever_is_called_so_may_do_nothing(self, world: World) -> None:
+        clock = User.objects.create_superuser(CLOCK)
+        with pytest.raises(Refused) as refused:
+            answer_hold(clock, world.hold.pk, world.hold.version, True, "", str(uuid4()))
+        assert refused.value.code == "forbidden"
