@@ -59,7 +59,7 @@ TURN_LOOKS = {
         "question",
         "grey",
         "not known",
-        "An agent would have been asked, and what it would rule is not on record.",
+        "Somebody would have been asked, and what would have come of it is not on record.",
     ),
 }
 assert set(TURN_LOOKS) == {f"{kind}.{turn}" for kind, turns in KINDS.items() for turn in turns}

@@ -94,16 +94,14 @@ class Course:
 
     def hear(self, rows: list[Any]) -> None:
         """What the other job is told, which must be asked before the record goes on."""
-        told = [self._translate(row) if getattr(row, "act", "") == "expire" else row for row in rows]
+        told = [self._translate(row) if is_of_clock(row) else row for row in rows]
         self.translated = [row for row in told if row is not None]
 
     def _translate(self, row: InboxRow) -> InboxRow | None:
         """What the clock tells the other job: the same of the same question, by whatever rule that asks it."""
-        if row.key not in self.was.ledger.keys:
-            return None
         one, two = slot_of(self.was, (row.key, row.subject)), slot_of(self.then, (row.key, row.subject))
         mine, others = rule_that_asks(self.was.ledger, one), rule_that_asks(self.then.ledger, two)
-        is_over = mine is not None and mine.name == row.on and mine.params.get("outcome", "stay") != "stay"
+        is_over = mine is not None and mine.params.get("outcome", "stay") != "stay"
         is_same = (one.status, one.would) == (two.status, two.would)
         return replace(row, on=others.name) if is_over and is_same and others is not None else None
 
@@ -133,6 +131,7 @@ def play(case: Case, changed: PackSpec, to_the_end: bool = False) -> Course:
     course, acts = Course(Core(case.pack), Core(changed)), Acts(case.acts)
     rows: list[Any] = [*seeds_of(case), *acts.due(course.was, stopped=False)]
     while True:
+        rows = [row for row in rows if not is_of_clock(row) or asks_now(course.was, row)]
         if to_the_end or not course.parted:
             course.hear(rows)
         runs = course.was.begin(rows)
@@ -146,6 +145,17 @@ def play(case: Case, changed: PackSpec, to_the_end: bool = False) -> Course:
         rows = acts.due(course.was, commit.stop is not None)
         if to_the_end:  # whatever the other job shows, it is told the same
             rows = [replace(row, version="") for row in rows]
+
+
+def is_of_clock(row: Any) -> bool:
+    return isinstance(row, InboxRow) and row.act == "expire"
+
+
+def asks_now(core: Core, row: InboxRow) -> bool:
+    """Whether a deadline is that of a question which was open when the cycle began: no other one is ever over."""
+    slot = slot_of(core, (row.key, row.subject)) if row.key in core.ledger.keys else None
+    rule = rule_that_asks(core.ledger, slot) if slot is not None else None
+    return rule is not None and rule.name == row.on
 
 
 def slots_of(core: Core) -> set[Slot]:
