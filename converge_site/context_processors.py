@@ -21,7 +21,7 @@ def page_frame(request: HttpRequest) -> dict[str, Any]:
     return {
         "csp_nonce": getattr(request, "csp_nonce", ""),
         "role": role,
-        "is_admin": SimpleLazyObject(lambda: role_of(request.user) == "admin"),
+        "is_admin": SimpleLazyObject(lambda: role == "admin"),
         "inbox_count": SimpleLazyObject(count_open),
         "bell": SimpleLazyObject(lambda: read_bell(request.user)),
     }

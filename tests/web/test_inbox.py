@@ -69,7 +69,7 @@ def test_a_full_page_costs_no_query_a_question(otto: Client, vera: Client, many:
         client.get("/inbox/")
         with CaptureQueriesContext(connection) as queries:
             client.get("/inbox/")
-        assert len(queries) < 30, [query["sql"][:90] for query in queries]
+        assert len(queries) < 25, [query["sql"][:90] for query in queries]
 
 
 def test_questions_of_ended_jobs_count_neither_in_the_list_nor_in_the_badge(
