@@ -10,6 +10,7 @@
 | CONVERGE_SECRET_KEY | signs sessions and links; the same on every host | made under CONVERGE_HOME |
 | CONVERGE_DEBUG | 1 shows tracebacks on pages | 0 |
 | CONVERGE_FLAKY_TOOLS_URL | where the simulator of flaky tools is | the port after CONVERGE_PORT, on this machine |
+| CONVERGE_FAILPOINTS | makes processes die or stumble in named places, for tests (runtime/failpoints.py) | none |
 """
 
 import os
@@ -23,6 +24,7 @@ from django.core.exceptions import ImproperlyConfigured
 from converge_site.home import locate_redis_socket, open_home, read_secret_key, socket_url
 from converge_site.sqlite import use_sound_sqlite
 from converge_site.whole_numbers import read_whole
+from runtime import failpoints
 from runtime.flaky_address import address_beside, read_address
 
 use_sound_sqlite()
@@ -96,6 +98,13 @@ def _read_flaky_tools_url() -> str:
         raise ImproperlyConfigured(f"CONVERGE_FLAKY_TOOLS_URL: {error}.") from error
 
 
+def _arm_failpoints() -> None:
+    try:
+        failpoints.arm(failpoints.read_failpoints(os.environ.get("CONVERGE_FAILPOINTS", "")))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"CONVERGE_FAILPOINTS: {error}.") from error
+
+
 # Four processes that read, then write: DEFERRED gave 405 commits/s and 83,593 "locked"; IMMEDIATE 4,633/s and
 # none. FULL because the journal is the truth: NORMAL may lose commits that were acknowledged at a power loss.
 SQLITE_OPTIONS: dict[str, Any] = {
@@ -114,6 +123,7 @@ _given_redis_url = _read_redis_url()
 CONVERGE_REDIS_SOCKET = None if _given_redis_url else locate_redis_socket(CONVERGE_HOME)
 CONVERGE_REDIS_URL = _given_redis_url or socket_url(locate_redis_socket(CONVERGE_HOME))
 CONVERGE_FLAKY_TOOLS_URL = _read_flaky_tools_url()
+_arm_failpoints()
 
 DEBUG = _read_flag("CONVERGE_DEBUG")
 SECRET_KEY = os.environ.get("CONVERGE_SECRET_KEY") or read_secret_key(CONVERGE_HOME)

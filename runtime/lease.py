@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.db import DatabaseError, connection, connections
 
+from runtime.failpoints import failpoint
 from runtime.models import Job
 
 # Tests take over sooner. Renewing three times a lease leaves two tries when the database is slow.
@@ -105,6 +106,7 @@ def kept_lease(job_id: int, epoch: int) -> Iterator[threading.Event]:
         try:
             while not ended.wait(RENEW_SECONDS):
                 try:
+                    failpoint("lease.before_renew")
                     kept = renew_lease(job_id, epoch)
                 except DatabaseError as error:
                     # Busy or out. The lease may run out meanwhile; then another claims, and the fence stops this one.

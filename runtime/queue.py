@@ -33,6 +33,8 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
 from rq.worker_registration import register
 
+from runtime.failpoints import failpoint
+
 QUEUE_NAME = "converge"
 # The one thing that a message may make a worker do. It takes one job id.
 ALLOWED_CALLABLE = "runtime.worker.run_job"
@@ -78,6 +80,7 @@ def enqueue_job(job_id: JobId) -> bool:
 
     Returns False, after at most a second, if Redis is out: the reconciler enqueues again what is due.
     """
+    failpoint("queue.before_enqueue")
     # An RQ id of its own for every message: under one id per job, a wake-up sent while that job still runs
     # is deleted together with the run that ends (`result_ttl=0`).
     message_id = f"{job_id}-{uuid.uuid4().hex[:12]}"
@@ -198,9 +201,11 @@ class IdOnlyJob(Job):
         job_id = self.args[0]
         if not isinstance(job_id, int | str) or not _JOB_ID.fullmatch(str(job_id)):
             raise RefusedPayload(f"message {self.id} names no job")
+        failpoint("queue.after_dequeue")
         close_old_connections()
         try:
             import_string(ALLOWED_CALLABLE)(job_id)
+            failpoint("queue.before_finish")
         finally:
             close_old_connections()
 

@@ -6,6 +6,7 @@ import logging
 
 from django.db import DatabaseError
 
+from runtime.failpoints import failpoint
 from runtime.lease import due_jobs
 from runtime.queue import enqueue_job, read_queued_ids
 from runtime.recovery import give_up_due, wake_due
@@ -27,4 +28,7 @@ def reconcile_once() -> int:
     queued = read_queued_ids()
     if queued is None:
         return 0
-    return sum(enqueue_job(job_id) for job_id in due_jobs() if str(job_id) not in queued)
+    due = [job_id for job_id in due_jobs() if str(job_id) not in queued]
+    if due:
+        failpoint("reconcile.before_enqueue")
+    return sum(enqueue_job(job_id) for job_id in due)

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from runtime.engine import Commit, Core, Stop
 from runtime.engine.tiers import MAX_NAMED
+from runtime.failpoints import failpoint
 from runtime.lease import LEASE_SECONDS, Fenced, clock_sql
 from runtime.models import Answer, Conflict, Decision
 from runtime.models.job import ENDED
@@ -104,7 +105,9 @@ def append_cycle(tenure: Tenure, core: Core, commit: Commit, started: dt.datetim
                     for seq, e in enumerate(commit.entries, commit.first_seq)
                 ],
             )
+        failpoint("cycle.in_transaction")
         _project(tenure, core, commit, last, now)
+        failpoint("cycle.before_commit")
     if parking is not None:
         look_again(parking)
     if tenure.asked_again:

@@ -21,6 +21,7 @@ from runtime.agents import all_packs, functions_for, run_all
 from runtime.engine import Core, Effect, InboxRow, Run, Seed, Stop
 from runtime.engine.replay import ReplayError
 from runtime.events import publish_job_event
+from runtime.failpoints import failpoint
 from runtime.lease import Fenced, claim_job, hand_over, kept_lease, renew_lease
 from runtime.models import Cycle, Job, JobStatus
 from runtime.queue import enqueue_job, stop_requested
@@ -64,6 +65,7 @@ def run_job(job_id: int) -> str:
         epoch = claim_job(int(job_id), worker_name())
         if epoch is None:
             return status
+        failpoint("worker.after_claim")
         try:
             status = _run_recorded(int(job_id), epoch)
             if stop_requested():
@@ -178,8 +180,10 @@ def drive(
         seconds = time.perf_counter() - clock
         tenure.ran_seconds += seconds
         has_mail = append_cycle(tenure, core, commit, began, seconds)
+        failpoint("cycle.after_commit")
         publish_job_event(job.pk, commit.first_seq, core.last_seq)
         if commit.stop is not None:
+            failpoint("worker.parked")
             return commit.stop.reason
         if stop_requested():
             return _leave(job.pk, tenure.epoch)
