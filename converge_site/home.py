@@ -8,6 +8,7 @@ import os
 import secrets
 import stat
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,6 +16,17 @@ from django.core.exceptions import ImproperlyConfigured
 
 # The kernel's sun_path holds 108 bytes with the closing zero.
 LONGEST_SOCKET_PATH = 107
+
+
+def checks_a_file(arguments: Sequence[str]) -> bool:
+    """Whether this process is `manage.py verify FILE` or `replay FILE`, by its command line."""
+    if (
+        len(arguments) < 3
+        or Path(arguments[0]).name != "manage.py"
+        or arguments[1] not in ("verify", "replay")
+    ):
+        return False
+    return not any(word == "--all" or word.isdecimal() for word in arguments[2:])
 
 
 def open_home(path: Path) -> Path:

@@ -8,12 +8,14 @@
 | CONVERGE_PORT | where `up` serves | 8000 |
 | CONVERGE_ORIGINS | public addresses, e.g. `https://converge.example.org`, comma-separated | this machine only |
 | CONVERGE_SECRET_KEY | signs sessions and links; the same on every host | made under CONVERGE_HOME |
+| CONVERGE_SIGNING_KEY_FILE | the Ed25519 key that signs records; the same on every host | made under CONVERGE_HOME |
 | CONVERGE_DEBUG | 1 shows tracebacks on pages | 0 |
 | CONVERGE_FLAKY_TOOLS_URL | where the simulator of flaky tools is | the port after CONVERGE_PORT, on this machine |
 | CONVERGE_FAILPOINTS | makes processes die or stumble in named places, for tests (runtime/failpoints.py) | none |
 """
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +23,7 @@ from urllib.parse import urlsplit
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from converge_site.home import locate_redis_socket, open_home, read_secret_key, socket_url
+from converge_site.home import checks_a_file, locate_redis_socket, open_home, read_secret_key, socket_url
 from converge_site.sqlite import use_sound_sqlite
 from converge_site.whole_numbers import read_whole
 from runtime import failpoints
@@ -115,7 +117,10 @@ SQLITE_OPTIONS: dict[str, Any] = {
     },
 }
 
-CONVERGE_HOME = open_home(Path(os.environ.get("CONVERGE_HOME") or BASE_DIR / "var").expanduser().resolve())
+# Whoever checks a bundle needs no installation: nothing is made, and no home needs to be there.
+_is_offline = checks_a_file(sys.argv)
+_home = Path(os.environ.get("CONVERGE_HOME") or BASE_DIR / "var").expanduser().resolve()
+CONVERGE_HOME = _home if _is_offline else open_home(_home)
 CONVERGE_PORT = _read_port()
 CONVERGE_ORIGINS = _read_origins()
 _given_redis_url = _read_redis_url()
@@ -125,8 +130,12 @@ CONVERGE_REDIS_URL = _given_redis_url or socket_url(locate_redis_socket(CONVERGE
 CONVERGE_FLAKY_TOOLS_URL = _read_flaky_tools_url()
 _arm_failpoints()
 
+_signing_key_file = os.environ.get("CONVERGE_SIGNING_KEY_FILE") or None
+# None: runtime/signing.py makes one in the home.
+CONVERGE_SIGNING_KEY_FILE = Path(_signing_key_file).expanduser().resolve() if _signing_key_file else None
+
 DEBUG = _read_flag("CONVERGE_DEBUG")
-SECRET_KEY = os.environ.get("CONVERGE_SECRET_KEY") or read_secret_key(CONVERGE_HOME)
+SECRET_KEY = os.environ.get("CONVERGE_SECRET_KEY") or ("-" if _is_offline else read_secret_key(CONVERGE_HOME))
 
 # Addresses. Any other Host header is refused, which also stops DNS rebinding against a local installation.
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]", *(urlsplit(o).hostname or "" for o in CONVERGE_ORIGINS)]

@@ -7,6 +7,7 @@ import logging
 from django.db import DatabaseError
 
 from runtime.failpoints import failpoint
+from runtime.heads import sign_settled
 from runtime.lease import due_jobs
 from runtime.queue import enqueue_job, read_queued_ids
 from runtime.recovery import give_up_due, wake_due
@@ -17,10 +18,10 @@ log = logging.getLogger(__name__)
 def reconcile_once() -> int:
     """Enqueues jobs that are due, that nobody holds and that are not in the queue. Returns how many.
 
-    Recovering jobs whose time has come get a row in their inbox first. If Redis is out nothing is enqueued; the next
-    round finds the same jobs. A job that was enqueued twice is claimed once.
+    Recovering jobs whose time has come get a row in their inbox first; heads of settled jobs are signed. If Redis is
+    out nothing is enqueued; the next round finds the same jobs. A job that was enqueued twice is claimed once.
     """
-    for round_of_the_clock in (give_up_due, wake_due):
+    for round_of_the_clock in (give_up_due, wake_due, sign_settled):
         try:
             round_of_the_clock()
         except DatabaseError:

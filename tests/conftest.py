@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import connections
 
 from runtime import embedded_redis, supervise
+from runtime.heads import NEWEST_FILE
 from runtime.tools import session
 from runtime.tools.flaky import FlakyTools
 
@@ -59,6 +60,12 @@ def record_calls_in_the_tests_transaction(
         monkeypatch.setattr(session, "_records", shared)
         yield
     connection.dec_thread_sharing()
+
+
+@pytest.fixture(autouse=True)
+def _forget_newest_head() -> None:
+    """Each test's database is a new one, while the home stays: the head kept beside it would be of another."""
+    (Path(settings.CONVERGE_HOME) / NEWEST_FILE).unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")

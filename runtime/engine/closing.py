@@ -14,6 +14,7 @@ from runtime.engine.oscillation import Oscillation
 from runtime.engine.premises import provisional_facts
 from runtime.engine.state import Slot
 from runtime.engine.tiers import Gap, invariant_gap, invariant_is_open, judge_tiers, may_recover
+from runtime.engine.versions import TOOLS_AS_WEATHER
 
 STOP_REASONS: Final = (
     "cancelled",
@@ -192,7 +193,7 @@ class Closing:
                 {"what": "tier", "text": f"tier {upto + 1} is still being worked on", "tier": upto + 1}
             )
         marked = marks(ledger, self.provisional)
-        told = gaps if self.engine_version < 2 else [_lack(g) for g in gaps]
+        told = [_lack(g) for g in gaps] if self.engine_version >= TOOLS_AS_WEATHER else gaps
         form = orjson.dumps([self.tier, told, marked], option=orjson.OPT_SORT_KEYS)
         if form == self._published and not ledger.unanswered:
             return
@@ -225,7 +226,7 @@ class Closing:
         if self.tier == ledger.plan.top_tier:
             return Stop("converged", [])
         spent = [g for g in gaps if g.get("cls") == "over_budget"]
-        if spent and self.engine_version >= 2:
+        if spent and self.engine_version >= TOOLS_AS_WEATHER:
             return Stop("exhausted", spent + [g for g in gaps if g not in spent])
         if any(may_recover(g) for g in gaps):
             return Stop("recovering", gaps)

@@ -23,6 +23,7 @@ from runtime.engine.eligible import NO_PLAN, Plan, Run, lowest_tier, make_plan
 from runtime.engine.flush import flush
 from runtime.engine.inputs import CLOCK_ACTS, Effect, InboxRow, Seed
 from runtime.engine.ledger import AgentState, Ledger
+from runtime.engine.lint import PackError
 from runtime.engine.log import GENESIS, Entry, chain
 from runtime.engine.merge import merge_run, withdraw
 from runtime.engine.oscillation import Watch
@@ -32,12 +33,8 @@ from runtime.engine.rulings import merge_ruling
 from runtime.engine.run_entry import run_entry
 from runtime.engine.spec import PackSpec
 from runtime.engine.state import FACT, Shown, Slot, Voice
+from runtime.engine.versions import CHANGES, ENGINE_VERSION
 from runtime.engine.view import Fact
-
-# Raised whenever the same record would merge to another journal; old jobs keep the number they were begun with.
-# 2: an answer whose gaps differ only in how a tool failed is not published again; a spent budget of calls ends a job as
-#    `exhausted`.
-ENGINE_VERSION = 2
 
 
 class Commit(NamedTuple):
@@ -58,9 +55,14 @@ class Commit(NamedTuple):
 
 
 class Core:
-    """One job's engine, of the version that the job was begun with. Raises PackError for a pack that cannot be run."""
+    """One job's engine, of the version that the job was begun with.
+
+    Raises PackError for a pack that cannot be run, and for a version that is none of this engine's.
+    """
 
     def __init__(self, pack: PackSpec, engine_version: int = ENGINE_VERSION) -> None:
+        if engine_version not in CHANGES:
+            raise PackError(f"engine version {engine_version} is not known here, only {[*CHANGES]}")
         self.plan = compile_pack(pack)
         self.pack = pack
         self.ledger = Ledger(self.plan)

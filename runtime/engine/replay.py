@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from runtime.engine.closing import Stop
-from runtime.engine.core import ENGINE_VERSION, Commit, Core
+from runtime.engine.core import Commit, Core
 from runtime.engine.eligible import Run
 from runtime.engine.inputs import Call, Effect, Failure, InboxRow, Malformed, Proposal, Seed
 from runtime.engine.log import GENESIS, OUTCOMES, Entry, chain
 from runtime.engine.spec import PackSpec
 from runtime.engine.state import Candidate
 from runtime.engine.values import THOUSAND, canonical, parse
+from runtime.engine.versions import ENGINE_VERSION
 
 
 class ReplayError(ValueError):

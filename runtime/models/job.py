@@ -107,6 +107,7 @@ class Job(models.Model):
             models.Index(fields=["status", "-id"], name="job_by_status"),
             models.Index(fields=["pack", "-id"], name="job_by_pack"),
             models.Index(fields=["submitter", "-id"], name="job_by_submitter"),
+            models.Index(fields=["settled_at"], name="job_by_settling"),
             models.Index(fields=["retry_at"], name="job_recovering", condition=models.Q(status="recovering")),
         ]
 
