@@ -10,7 +10,7 @@ merges what every version recorded. A new version needs, in one commit:
 
 1. a constant and a sentence here;
 2. the old behaviour behind it, in the engine;
-3. its golden journals: `python -m tests.engine.golden record`, which writes those of the newest version alone.
+3. its golden journals: `python -m tests.engine.record_golden`, which writes those of the newest version alone.
 """
 
 from __future__ import annotations
