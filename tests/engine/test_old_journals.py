@@ -1,4 +1,4 @@
-"""What changed from version 1 to 2 of the engine: journals of the same jobs, which only their own version merges again."""
+"""What version 2 of the engine changed: journals of the same jobs, which only their own version merges again."""
 
 from __future__ import annotations
 
