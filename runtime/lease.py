@@ -20,6 +20,7 @@ from runtime.models import Job
 # Tests take over sooner. Renewing three times a lease leaves two tries when the database is slow.
 LEASE_SECONDS: float = getattr(settings, "CONVERGE_LEASE_SECONDS", 15.0)
 RENEW_SECONDS = LEASE_SECONDS / 3
+SLEW_SECONDS = 1.0  # that a clock which is only adjusted may go back
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,17 @@ def clock_sql() -> str:
     return _CLOCKS[connection.vendor]
 
 
+def over_sql() -> str:
+    """An SQL condition: nobody holds the job.
+
+    A lease that ends later than one that begins now was written before the clock was set back. Taken at its word it
+    would keep a dead worker's job for as long as the clock jumped; a live one has it renewed within seconds. So the
+    length of a lease must be the same on all hosts.
+    """
+    clock = clock_sql()
+    return f"(lease_until IS NULL OR lease_until < {clock} OR lease_until > {clock} + {LEASE_SECONDS + SLEW_SECONDS})"
+
+
 def claim_job(job_id: int, worker: str) -> int | None:
     """Claims a job that is due and that nobody holds. Returns the new epoch, None if there is nothing to do.
 
@@ -49,7 +61,7 @@ def claim_job(job_id: int, worker: str) -> int | None:
             f"""
             UPDATE runtime_job SET epoch = epoch + 1, lease_until = {clock} + %s, worker = %s, status = 'running',
                 started_at = COALESCE(started_at, CURRENT_TIMESTAMP)
-            WHERE id = %s AND (lease_until IS NULL OR lease_until < {clock})
+            WHERE id = %s AND {over_sql()}
               AND status NOT IN ('cancelled', 'failed')
               AND (status IN ('queued', 'running') OR EXISTS (
                 SELECT 1 FROM runtime_decision d WHERE d.job_id = runtime_job.id AND d.status = 'pending'))
@@ -77,12 +89,11 @@ def renew_lease(job_id: int, epoch: int) -> bool:
 
 def due_jobs(limit: int = 1000) -> list[int]:
     """Ids of jobs that somebody should be working on and nobody is, oldest first (D7.3)."""
-    clock = clock_sql()
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             SELECT id FROM runtime_job
-            WHERE (lease_until IS NULL OR lease_until < {clock}) AND (
+            WHERE {over_sql()} AND (
               status IN ('queued', 'running') OR (status NOT IN ('cancelled', 'failed') AND EXISTS (
                 SELECT 1 FROM runtime_decision d WHERE d.job_id = runtime_job.id AND d.status = 'pending')))
             ORDER BY id LIMIT %s
