@@ -29,7 +29,7 @@ from django.utils import timezone
 
 from runtime.engine import BoundsError, PackSpec
 from runtime.engine.values import load_json
-from runtime.heads import compare_with_heads
+from runtime.head_log import compare_with_heads
 from runtime.models import Job
 from runtime.record import (
     Chain,

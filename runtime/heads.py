@@ -17,15 +17,14 @@ lost because a key cannot be read.
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from django.conf import settings
@@ -34,23 +33,25 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from runtime.engine import GENESIS
+from runtime.head_log import (
+    NEWEST_FILE,
+    PURPOSE,
+    REMOVED,
+    compare_heads,
+    link,
+    newest_holding,
+    read_row,
+)
 from runtime.models import Cycle, Head, Job
 from runtime.models.job import ACTIVE
-from runtime.record import Record, RecordBroken, input_digest
-from runtime.signing import BadSignature, KeyTrouble, Signed, key_id, own_key, read_signed, trusted_keys
+from runtime.record import RecordBroken, input_digest
+from runtime.signing import KeyTrouble, own_key, trusted_keys
 
-PURPOSE: Final = "converge-head/1"
-REMOVED: Final = "removed"  # the status of a head that says: this job was taken out of the database, by us
-NEWEST_FILE: Final = "newest-head"
 AT_ONCE = 200  # heads a transaction: some 50 ms in which SQLite has no other writer
 MARGIN = dt.timedelta(minutes=1)  # workers' clocks, and transactions that commit late
 FULL_LOOK_SECONDS = 600.0  # what a clock that is minutes off hides is found by then
 
 log = logging.getLogger(__name__)
-
-
-class HeadsBroken(RecordBroken):
-    """The log of heads does not hold: it was changed or cut back, whatever the jobs are like."""
 
 
 class Signer:
@@ -135,11 +136,9 @@ def append_heads(jobs: Sequence[Job], status: str = "") -> int:
     heads: list[Head] = []
     try:
         with transaction.atomic():
-            last = _newest_holding(trusted)
-            for job in jobs:
-                if not _may_be_signed(job, trusted):
-                    continue
-                number, previous = (last.number + 1, _link(last.line)) if last else (1, GENESIS)
+            last = newest_holding(trusted)
+            for job in _fitting(jobs, trusted):
+                number, previous = (last.number + 1, link(last.line)) if last else (1, GENESIS)
                 line = key.sign(PURPOSE, _head_of(job, number, previous, status or job.status)).decode()
                 last = Head(number=number, job_id=job.pk, cycle=job.cycle, line=line)
                 heads.append(last)
@@ -152,9 +151,36 @@ def append_heads(jobs: Sequence[Job], status: str = "") -> int:
     return len(heads)
 
 
+def _fitting(jobs: Sequence[Job], trusted: frozenset[str]) -> Iterator[Job]:
+    """Those that fit what was vouched for before; of each other it is logged why not. Two queries for all of them."""
+    earlier: dict[int, list[Head]] = {job.pk: [] for job in jobs}
+    for row in Head.objects.filter(job_id__in=earlier).order_by("number"):
+        earlier[row.job_id].append(row)
+    wanted = {job.cycle for job in jobs} | {row.cycle for rows in earlier.values() for row in rows}
+    ends: dict[int, dict[int, tuple[str, int]]] = {job.pk: {} for job in jobs}
+    cycles = Cycle.objects.filter(job_id__in=earlier, number__in=wanted)
+    for job_id, number, digest, last in cycles.values_list("job_id", "number", "digest", "last_seq"):
+        ends[job_id][number] = (digest, last)
+    for job in jobs:
+        try:
+            compare_heads(job, [read_row(row, trusted) for row in earlier[job.pk]], ends[job.pk])
+            if ends[job.pk].get(job.cycle) != (job.digest, job.entries):
+                raise RecordBroken(f"its summary and its cycle {job.cycle} differ")
+        except RecordBroken as error:
+            log.error("job %s gets no head: %s. `manage.py verify %s` says more.", job.pk, error, job.pk)
+        else:
+            yield job
+
+
 def sign_removal(job: Job) -> None:
-    """Says under our key that a job leaves the database: for whoever deletes it, in the same transaction."""
-    append_heads([job], status=REMOVED)
+    """Says under our key that a job leaves the database: for whoever deletes it, in the same transaction.
+
+    Raises RecordBroken if that cannot be said of it now, KeyTrouble. Then it must not be deleted.
+    """
+    if append_heads([job], status=REMOVED) != 1:
+        raise RecordBroken(
+            f"job {job.pk} does not fit its signed heads, or the log was being written by another"
+        )
 
 
 def _head_of(job: Job, number: int, previous: str, status: str) -> dict[str, Any]:
@@ -170,169 +196,6 @@ def _head_of(job: Job, number: int, previous: str, status: str) -> dict[str, Any
         "status": status,
         "at": timezone.now().isoformat(timespec="seconds"),
     }
-
-
-def _link(line: str) -> str:
-    return hashlib.sha256(line.encode()).hexdigest()
-
-
-def _may_be_signed(job: Job, trusted: frozenset[str]) -> bool:
-    """Nobody vouches for a record that does not fit what was vouched for before."""
-    try:
-        compare_with_heads(job, trusted)
-        last = Cycle.objects.filter(job_id=job.pk, number=job.cycle).values_list("digest", flat=True).first()
-        if job.cycle and last != job.digest:
-            raise RecordBroken(f"its summary and its cycle {job.cycle} have different digests")
-    except RecordBroken as error:
-        log.error("job %s gets no head: %s. `manage.py verify %s` says more.", job.pk, error, job.pk)
-        return False
-    return True
-
-
-# -- checking ------------------------------------------------------------------------------------------------------
-
-
-def heads_of(job_id: int, trusted: frozenset[str]) -> list[Signed]:
-    """The heads of a job in order, their signatures checked. Raises RecordBroken."""
-    rows = Head.objects.filter(job_id=job_id).order_by("number")
-    return [_read_row(row, trusted) for row in rows]
-
-
-def _read_row(row: Head, trusted: frozenset[str]) -> Signed:
-    try:
-        signed = read_signed(PURPOSE, row.line.encode())
-    except BadSignature as error:
-        raise HeadsBroken(f"head {row.number}: {error}") from None
-    if signed.key not in trusted:
-        raise HeadsBroken(f"head {row.number} is signed by key {key_id(signed.key)}, which is none of ours")
-    said = signed.said
-    if (said["number"], said["job"], said["cycle"]) != (row.number, row.job_id, row.cycle):
-        raise HeadsBroken(f"head {row.number} lies where another belongs")
-    return signed
-
-
-def compare_with_heads(job: Job, trusted: frozenset[str]) -> Signed | None:
-    """Compares a job, as it was read, with its signed heads; gives the newest. Raises RecordBroken.
-
-    Looks at the digests its cycles say they have: that they do, the chain shows.
-    """
-    heads = heads_of(job.pk, trusted)
-    if heads:
-        numbers = [head.said["cycle"] for head in heads]
-        found = Cycle.objects.filter(job_id=job.pk, number__in=numbers).values_list(
-            "number", "digest", "last_seq"
-        )
-        ends = {number: (digest, last) for number, digest, last in found}
-        begun = input_digest(job.frozen_spec(), orjson.loads(job.seeds))
-        for head in heads:
-            compare_head(head.said, job.cycle, ends, begun)
-    return heads[-1] if heads else None
-
-
-def compare_record(record: Record, heads: Iterable[Signed]) -> int:
-    """Compares a record with those of `heads` that are of its job; gives how many were. Raises RecordBroken."""
-    own = [head.said for head in heads if head.said["job"] == record.job.get("id")]
-    if own:
-        ends = {cycle.number: (cycle.digest, cycle.last_seq) for cycle in record.cycles()}
-        for said in own:
-            compare_head(said, len(ends), ends, record.begun)
-    return len(own)
-
-
-def compare_head(
-    said: Mapping[str, Any], cycles: int, ends: Mapping[int, tuple[str, int]], begun: str
-) -> None:
-    """Compares one head with a record of so many cycles, which end with (digest, entry). Raises RecordBroken."""
-    name = f"head {said['number']}, signed {said['at']}"
-    if said["cycle"] > cycles:
-        raise RecordBroken(
-            f"the record was cut back: {name}, is of cycle {said['cycle']}; the last one now is {cycles}"
-        )
-    if ends.get(said["cycle"]) != (said["digest"], said["entries"]):
-        raise RecordBroken(f"the record was rewritten: {name}, says another digest for cycle {said['cycle']}")
-    if begun != said["input"]:
-        raise RecordBroken(f"pack or seeds were rewritten: {name}, says another digest for them")
-
-
-def check_newest(trusted: frozenset[str]) -> Signed | None:
-    """Compares the log's end with the head kept in CONVERGE_HOME, and its length with its last number; gives the newest
-    head. Raises HeadsBroken."""
-    newest = _newest_holding(trusted)
-    count = Head.objects.count()
-    if newest is not None and count != newest.number:
-        raise HeadsBroken(f"the newest head has the number {newest.number}, and there are {count}")
-    return _read_row(newest, trusted) if newest else None
-
-
-def _newest_holding(trusted: frozenset[str]) -> Head | None:
-    """The last row of the log, once the head that was kept here was found in it."""
-    newest = Head.objects.order_by("-number").first()
-    path = Path(settings.CONVERGE_HOME) / NEWEST_FILE
-    if path.exists():
-        _compare_kept([_read_kept(path.read_bytes().strip(), trusted, str(path))], str(path))
-    return newest
-
-
-def check_log(trusted: frozenset[str]) -> tuple[int, dict[int, str]]:
-    """Walks the whole log. Gives its length, and by job the status that its last head tells. Raises HeadsBroken.
-
-    The newest signature is checked; each line names the digest of the one before, so it vouches for all of them.
-    """
-    check_newest(trusted)
-    number, previous = 0, GENESIS
-    last: dict[int, str] = {}
-    for row in Head.objects.order_by("number").iterator(chunk_size=5000):
-        said = _said_in(row)
-        if (row.number, said.get("number"), said.get("previous")) != (number + 1, number + 1, previous):
-            raise HeadsBroken(f"head {row.number} does not follow from head {number}")
-        if (said.get("job"), said.get("cycle")) != (row.job_id, row.cycle):
-            raise HeadsBroken(f"head {row.number} lies where another belongs")
-        number, previous = row.number, _link(row.line)
-        last[row.job_id] = str(said.get("status"))
-    return number, last
-
-
-def _said_in(row: Head) -> dict[str, Any]:
-    try:
-        said: dict[str, Any] = orjson.loads(row.line)["said"]
-    except (ValueError, KeyError, TypeError):
-        raise HeadsBroken(f"head {row.number} cannot be read") from None
-    return said
-
-
-def read_kept_heads(path: Path, trusted: frozenset[str]) -> list[Signed]:
-    """The heads in a file that somebody kept, a line each. Raises HeadsBroken, OSError."""
-    lines = [line for line in path.read_bytes().splitlines() if line.strip()]
-    if not lines:
-        raise HeadsBroken(f"{path} holds no head")
-    return [_read_kept(line, trusted, str(path)) for line in lines]
-
-
-def _read_kept(line: bytes, trusted: frozenset[str], name: str) -> Signed:
-    try:
-        signed = read_signed(PURPOSE, line)
-    except BadSignature as error:
-        raise HeadsBroken(f"{name} holds a line that is no head: {error}") from None
-    if signed.key not in trusted:
-        raise HeadsBroken(
-            f"{name} holds a head signed by key {key_id(signed.key)}, which is not trusted here"
-        )
-    return signed
-
-
-def compare_kept(kept: Iterable[Signed], name: str) -> None:
-    """Whether the log holds the very heads that somebody kept. Raises HeadsBroken."""
-    _compare_kept(kept, name)
-
-
-def _compare_kept(kept: Iterable[Signed], name: str) -> None:
-    for signed in kept:
-        number = signed.said["number"]
-        line = Head.objects.filter(number=number).values_list("line", flat=True).first()
-        if line is None:
-            raise HeadsBroken(f"the log of heads was cut back: {name} holds head {number}, which it lacks")
-        if line.encode() != signed.line:
-            raise HeadsBroken(f"the log of heads was rewritten: {name} holds another head {number}")
 
 
 # -- the newest head, kept beside the database -----------------------------------------------------------------------

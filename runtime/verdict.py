@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from runtime.engine import ENGINE_VERSION
-from runtime.heads import check_newest, heads_of
+from runtime.head_log import check_newest, heads_of
 from runtime.models import Job
 from runtime.record import RecordBroken, record_of_job
 from runtime.signing import KeyTrouble, Signed, trusted_keys
@@ -21,6 +21,8 @@ from runtime.verifying import replay_record, verify_job, watched
 
 SECONDS: Final = 4.0  # for a verification, replay included
 AT_ONCE: Final = 2  # verifications under way in one process
+# Time is looked at between cycles, and merging a wide one again takes a while: 20,000 entries about half a second.
+MOST_MERGED: Final = 50_000
 
 _places = threading.BoundedSemaphore(AT_ONCE)
 
@@ -79,7 +81,8 @@ def _examine(job: Job, verdict: Verdict, watch: Callable[[], None]) -> None:
     verdict.step = "verified"
     verdict.cycles, verdict.entries, verdict.digest = fold.cycle, fold.entries, job.digest
     verdict.head = next(reversed(heads_of(job.pk, trusted)), None)
-    if job.engine_version > ENGINE_VERSION:
-        return  # merged by a newer engine than this process has: there, it can be merged again
+    # What a newer engine merged, this one cannot merge again.
+    if job.engine_version > ENGINE_VERSION or job.entries > MOST_MERGED:
+        return
     replay_record(watched(record_of_job(job), watch))
     verdict.step = "replayed"

@@ -14,7 +14,7 @@ from runtime.engine.log import KINDS, OUTCOMES
 from runtime.engine.replay import RecordedCycle, ReplayError, replay
 from runtime.engine.values import BoundsError, canonical, thousandths
 from runtime.fold import CallPlace, Fold
-from runtime.heads import compare_with_heads
+from runtime.head_log import compare_with_heads
 from runtime.models import Answer, Conflict, Cycle, Decision, Entry, Job, JobStatus, ToolCall
 from runtime.record import chained
 from runtime.signing import trusted_keys

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from django.core.management.base import OutputWrapper
 
-from runtime.heads import REMOVED, check_log, compare_kept
+from runtime.head_log import REMOVED, check_log, compare_kept
 from runtime.models import Head, Job
 from runtime.record import RecordBroken
 from runtime.signing import Signed

@@ -15,7 +15,8 @@ from django.db import IntegrityError
 from runtime import heads
 from runtime.engine import GENESIS
 from runtime.engine.log import chain
-from runtime.heads import NEWEST_FILE, PURPOSE, Signer, sign_all_settled, sign_removal
+from runtime.head_log import NEWEST_FILE, PURPOSE, link
+from runtime.heads import Signer, sign_all_settled, sign_removal
 from runtime.models import Answer, Conflict, Cycle, Decision, Entry, Head, Job
 from runtime.reconciler import reconcile_once
 from runtime.signing import KeyTrouble, key_id, own_key
@@ -95,7 +96,7 @@ def test_scheduler_signs_what_has_settled_and_only_once(job: Job) -> None:
     reconcile_once()
     second = Head.objects.get(number=2)
     assert second.job_id == running.pk
-    assert json.loads(second.line)["said"]["previous"] == heads._link(head.line)
+    assert json.loads(second.line)["said"]["previous"] == link(head.line)
 
 
 def test_a_job_that_goes_on_is_signed_again_where_it_stops(signed: Job) -> None:

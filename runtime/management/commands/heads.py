@@ -7,7 +7,8 @@ from typing import Any
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from runtime.heads import HeadsBroken, sign_all_settled
+from runtime.head_log import HeadsBroken
+from runtime.heads import sign_all_settled
 from runtime.management.record_argument import (
     NOTHING_HOLDS,
     database_errors_told,

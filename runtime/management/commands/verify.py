@@ -8,7 +8,7 @@ from typing import Any
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from runtime.heads import check_newest, compare_kept, compare_record, heads_of, read_kept_heads
+from runtime.head_log import check_newest, compare_kept, compare_record, heads_of, read_kept_heads
 from runtime.management.record_argument import (
     NO_INPUT,
     NOTHING_HOLDS,
