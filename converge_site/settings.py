@@ -11,9 +11,13 @@
 | CONVERGE_SIGNING_KEY_FILE | the Ed25519 key that signs records; the same on every host | made under CONVERGE_HOME |
 | CONVERGE_DEBUG | 1 shows tracebacks on pages | 0 |
 | CONVERGE_FLAKY_TOOLS_URL | where the simulator of flaky tools is | the port after CONVERGE_PORT, on this machine |
+| CONVERGE_LEASE_SECONDS | how long a runtime that says nothing keeps a job; the same on every host | 15 |
+| CONVERGE_RECONCILE_SECONDS | pause between two rounds of the scheduler | 2 |
+| CONVERGE_GRACE_SECONDS | what a process that is asked to stop may take to finish what it is in the middle of | 10 |
 | CONVERGE_FAILPOINTS | makes processes die or stumble in named places, for tests (runtime/failpoints.py) | none |
 """
 
+import math
 import os
 import sys
 from pathlib import Path
@@ -47,6 +51,17 @@ def _read_port() -> int:
     if not port:
         raise ImproperlyConfigured(f"CONVERGE_PORT must be a number from 1 to 65535, not {value[:40]!r}.")
     return port
+
+
+def _read_seconds(name: str, default: float, least: float, most: float) -> float:
+    text = os.environ.get(name) or str(default)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not least <= seconds <= most:  # as no NaN is
+        raise ImproperlyConfigured(f"{name} must be seconds from {least:g} to {most:g}, not {text[:40]!r}.")
+    return seconds
 
 
 def _read_origins() -> list[str]:
@@ -129,6 +144,19 @@ CONVERGE_REDIS_SOCKET = None if _given_redis_url else locate_redis_socket(CONVER
 CONVERGE_REDIS_URL = _given_redis_url or socket_url(locate_redis_socket(CONVERGE_HOME))
 CONVERGE_FLAKY_TOOLS_URL = _read_flaky_tools_url()
 _arm_failpoints()
+
+# How long a runtime that says nothing keeps its job: so long after a kill -9 another takes it up. It is renewed three
+# times a lease (runtime/lease.py), so that one renewal may fail and another be slow. Under 3 s a database that is busy
+# for a second costs leases, and work is done twice; over 5 min a killed worker's jobs would seem forgotten. 15 s, and a
+# round of the scheduler, keep what is promised: on one machine a dead worker's jobs go on within 20 s.
+CONVERGE_LEASE_SECONDS = _read_seconds("CONVERGE_LEASE_SECONDS", 15, 3, 300)
+# A round asks what is due and not queued: a few ms, so every 2 s costs nothing. It bounds what a lost message costs,
+# and how late a recovering job's time is noticed. Under 0.2 s it would compete with the writers of SQLite.
+CONVERGE_RECONCILE_SECONDS = _read_seconds("CONVERGE_RECONCILE_SECONDS", 2, 0.2, 60)
+# Asked to stop (SIGTERM, Ctrl-C), a worker finishes its cycle and the web process answers what it was asked, within
+# this; then the worker hands its job over as of the last commit. Under docker's or systemd's own patience (10, 90 s)
+# there must be some left: give them this and 5 s more.
+CONVERGE_GRACE_SECONDS = _read_seconds("CONVERGE_GRACE_SECONDS", 10, 1, 600)
 
 _signing_key_file = os.environ.get("CONVERGE_SIGNING_KEY_FILE") or None
 # None: runtime/signing.py makes one in the home.

@@ -17,8 +17,8 @@ from django.db import DatabaseError, connection, connections
 from runtime.failpoints import failpoint
 from runtime.models import Job
 
-# Tests take over sooner. Renewing three times a lease leaves two tries when the database is slow.
-LEASE_SECONDS: float = getattr(settings, "CONVERGE_LEASE_SECONDS", 15.0)
+LEASE_SECONDS: float = settings.CONVERGE_LEASE_SECONDS
+# Three times a lease: that leaves two tries when the database is slow.
 RENEW_SECONDS = LEASE_SECONDS / 3
 SLEW_SECONDS = 1.0  # that a clock which is only adjusted may go back
 
