@@ -394,6 +394,13 @@ def test_verify_all_names_every_fault_and_goes_on(signed: Job) -> None:
     assert "The record of all jobs does not hold: 2 faults in 3 jobs and 2 signed heads." in said.err
 
 
+def test_verify_all_says_how_far_it_is(signed: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.management.verify_all.PROGRESS_SECONDS", 0.0)
+    said = call("verify", "--all")
+    assert said.status == 0
+    assert said.err.splitlines() == ["1 of 2 jobs, 0 faults", "2 of 2 jobs, 0 faults"]
+
+
 def test_verify_wants_one_thing_to_verify() -> None:
     for arguments in ((), ("12", "--all")):
         assert call("verify", *arguments).status == 2

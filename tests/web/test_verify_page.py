@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from django.db import connections
 from django.test import AsyncClient, Client
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -163,6 +165,7 @@ async def test_under_asgi_the_bundle_comes_in_pieces(
     pieces = [piece async for piece in answer.streaming_content]
     assert len(pieces) > 5
     assert json.loads(b"".join(pieces))["job"]["digest"] == waiting_job.digest
+    await sync_to_async(connections.close_all)()  # the thread that read has a connection of its own
 
 
 def test_there_is_no_bundle_of_a_record_that_does_not_hold(
