@@ -94,8 +94,10 @@ def _read_database(home: Path) -> dict[str, Any]:
         database["NAME"] = str(BASE_DIR / database["NAME"])
         return database | SQLITE_OPTIONS | {"TEST": {"NAME": str(home / "test.sqlite3")}}
     if database["ENGINE"].endswith("postgresql"):
-        # A database that is out must be noticed in seconds: /healthz and the pages say so.
-        database["OPTIONS"] = {"connect_timeout": 3} | database.get("OPTIONS", {})
+        given = database.get("OPTIONS", {})
+        # Of two words about one setting the server takes the later: the URL's.
+        session = " ".join(filter(None, (POSTGRES_SESSION, given.get("options", ""))))
+        database["OPTIONS"] = POSTGRES_OPTIONS | given | {"options": session}
         return database
     raise ImproperlyConfigured("CONVERGE_DATABASE_URL: Converge runs on SQLite and PostgreSQL.")
 
@@ -131,6 +133,31 @@ SQLITE_OPTIONS: dict[str, Any] = {
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-32768;",
     },
 }
+
+# A host that is cut off tells nobody, and Linux would wait 15 minutes for what it sent to be acknowledged, and two
+# hours before it asks after a silent peer. Both ends ask after 5 s and give up after 10: within a lease (15 s), so a runtime
+# that cannot reach the database leaves its job by the time another may claim it. None of it applies to unix sockets.
+POSTGRES_OPTIONS: dict[str, Any] = {
+    "connect_timeout": 3,  # /healthz and the pages say so in seconds
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # ms
+}
+# The server's end of the same connection. Whoever is cut off, or stopped, in the middle of a transaction keeps its
+# job's row locked, and who claims that job next would wait as long: no transaction here waits for anything, so one that
+# stands still for 10 s is ended. Nobody waits longer for a lock than for SQLite's one writer.
+POSTGRES_SESSION = " ".join(
+    f"-c {setting}"
+    for setting in (
+        "tcp_keepalives_idle=5",
+        "tcp_keepalives_interval=2",
+        "tcp_keepalives_count=3",
+        "tcp_user_timeout=10s",
+        "idle_in_transaction_session_timeout=10s",
+        "lock_timeout=20s",
+    )
+)
 
 # Whoever checks a bundle needs no installation: nothing is made, and no home needs to be there.
 _is_offline = checks_a_file(sys.argv)
