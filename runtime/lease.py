@@ -12,14 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.db import DatabaseError, connection, connections
+from django.db import Error, connection, connections, transaction
 
 from runtime.failpoints import failpoint
-from runtime.models import Job
+from runtime.models import AuditRecord, Job
 
 LEASE_SECONDS: float = settings.CONVERGE_LEASE_SECONDS
 # Three times a lease: that leaves two tries when the database is slow.
 RENEW_SECONDS = LEASE_SECONDS / 3
+HAND_OVER = "hand_over"  # the act in the audit
 SLEW_SECONDS = 1.0  # that a clock which is only adjusted may go back
 
 log = logging.getLogger(__name__)
@@ -108,6 +109,28 @@ def hand_over(job_id: int, epoch: int) -> None:
     Job.objects.filter(pk=job_id, epoch=epoch, status="running").update(status="queued", lease_until=None)
 
 
+def hand_over_unfinished(job_id: int, epoch: int) -> bool:
+    """Gives a running job up in the middle of a cycle; False if this runtime has it no more.
+
+    Under the next epoch: the runtime may be about to commit that cycle, and whoever takes the job up must not wait for
+    the lease that a commit brings. It is put on record, for neither epoch is a sign of a job that kills its runtimes.
+    """
+    with transaction.atomic():
+        mine = Job.objects.filter(pk=job_id, epoch=epoch, status="running")
+        if not mine.update(status="queued", lease_until=None, epoch=epoch + 1):
+            return False
+        AuditRecord.objects.create(
+            who_name="system", act=HAND_OVER, target=f"job:{job_id}", detail={"epoch": epoch}
+        )
+    return True
+
+
+def epochs_handed_over(job_id: int, after: int) -> int:
+    """How many epochs above `after` are those of runtimes that gave the job up, alive and well."""
+    records = AuditRecord.objects.filter(act=HAND_OVER, target=f"job:{job_id}").values_list("detail", flat=True)
+    return 2 * len([detail for detail in records if detail["epoch"] > after])
+
+
 @contextmanager
 def kept_lease(job_id: int, epoch: int) -> Iterator[threading.Event]:
     """Renews the lease from a thread of its own while agents run; the event is set if the job is lost."""
@@ -119,7 +142,7 @@ def kept_lease(job_id: int, epoch: int) -> Iterator[threading.Event]:
                 try:
                     failpoint("lease.before_renew")
                     kept = renew_lease(job_id, epoch)
-                except DatabaseError as error:
+                except Error as error:
                     # Busy or out. The lease may run out meanwhile; then another claims, and the fence stops this one.
                     log.warning("job %s: the lease could not be renewed: %s", job_id, error)
                     connections.close_all()

@@ -76,7 +76,7 @@ class Command(BaseCommand):
         logs = home / "logs"
         logs.mkdir(mode=0o700, exist_ok=True)
         self._prepare_database()
-        supervisor = Supervisor(logs, settings.BASE_DIR, self._report)
+        supervisor = Supervisor(logs, settings.BASE_DIR, self._report, patience())
         with supervisor.taking_signals():
             redis_name = self._start_redis(supervisor)
             manage = (sys.executable, str(settings.BASE_DIR / "manage.py"))
@@ -165,6 +165,11 @@ class Command(BaseCommand):
     def _report(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
+
+
+def patience() -> float:
+    """Seconds a child gets to end: what it takes itself, and some to be done with it."""
+    return float(settings.CONVERGE_GRACE_SECONDS) + 5.0
 
 
 def manage_command() -> str:
