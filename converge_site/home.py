@@ -40,7 +40,10 @@ def open_home(path: Path) -> Path:
     except OSError as error:
         raise ImproperlyConfigured(f"CONVERGE_HOME: cannot create {path} ({error.strerror}).") from error
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        raise ImproperlyConfigured(f"CONVERGE_HOME: {path} is not writable by this user.")
+        raise ImproperlyConfigured(
+            f"CONVERGE_HOME: {path} is not writable by this user. Give it to them (chown), mount its disk writable, or "
+            "name another directory."
+        )
     return path
 
 
@@ -52,21 +55,30 @@ def read_secret_key(home: Path) -> str:
     """
     path = home / "secret_key"
     if not path.exists():
-        descriptor, draft = tempfile.mkstemp(dir=home, prefix="secret_key.")
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(50))
         try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            os.unlink(draft)
+            _make_secret_key(path)
+        except OSError as error:
+            raise ImproperlyConfigured(
+                f"{path} cannot be made: {error.strerror}. Make room there, or name another CONVERGE_HOME."
+            ) from error
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise ImproperlyConfigured(f"{path} can be read by other users; run: chmod 600 {path}")
     key = path.read_text().strip()
     if len(key) < 40:
         raise ImproperlyConfigured(f"{path} holds no usable key; delete it and a new one is made.")
     return key
+
+
+def _make_secret_key(path: Path) -> None:
+    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix="secret_key.")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(50))
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(draft)
 
 
 def locate_redis_socket(home: Path) -> Path:

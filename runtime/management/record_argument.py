@@ -14,6 +14,7 @@ from django.db import DatabaseError
 from runtime.bundle import BundleAltered, BundleError, Record, read_bundle
 from runtime.models import Job
 from runtime.signing import KeyTrouble
+from runtime.storage_trouble import trouble_in
 
 NOTHING_HOLDS, NO_INPUT, NO_DATABASE = 1, 2, 3
 
@@ -55,6 +56,8 @@ def database_errors_told() -> Iterator[None]:
     try:
         yield
     except DatabaseError as error:
+        if (trouble := trouble_in(error)) is not None:
+            raise CommandError(trouble.text, returncode=NO_DATABASE) from error
         first = str(error).strip().split("\n")[0]
         hint = "`make run` prepares it, so does `manage.py migrate`."
         raise CommandError(f"The database cannot be used: {first}. {hint}", returncode=NO_DATABASE) from error
