@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,16 @@ from django.core.management import call_command
 from runtime import failpoints, supervise
 from runtime.failpoints import read_failpoints
 from tests.chaos.skew import skew_clock
+
+LOADED = (
+    "autobahn.websocket.protocol",
+    "channels_redis.pubsub",
+    "converge_site.asgi",
+    "runtime.management.commands.reconcile",
+    "runtime.management.commands.worker",
+    "twisted.internet.endpoints",
+    "twisted.web.http",
+)
 
 
 def main() -> None:
@@ -41,13 +52,17 @@ def main() -> None:
 
 def _load() -> None:
     """What every process will need; nothing that opens a connection or starts a thread."""
-    import runtime.management.commands.reconcile
-    import runtime.management.commands.worker
-    import runtime.worker
-    from runtime.agents import all_packs
+    from django.urls import get_resolver
 
+    from runtime.agents import all_packs
+    from runtime.worker import settle_process
+
+    for name in LOADED:
+        import_module(name)
+    assert get_resolver().url_patterns
+    assert "twisted.internet.reactor" not in sys.modules, "it would be shared by all"
     all_packs()
-    runtime.worker.settle_process()
+    settle_process()
 
 
 def _become(asked: dict[str, Any], parent: int) -> None:

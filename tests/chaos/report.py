@@ -64,6 +64,7 @@ def tell_all(found: list[dict[str, Any]], seconds: float) -> int:
         "faults": sum(struck.values()),
         "kinds": len(struck),
         **sums,
+        "recoveries": sums["takeovers"] + sums["deaths"] + sums["reconnects"],
         "longest_idle": max((o.get("longest", 0) for o in found), default=0),
         "longest_idle_after_healing": max((o.get("longest_after", 0) for o in found), default=0),
         "violations": sum(len(o["violations"]) for o in found),

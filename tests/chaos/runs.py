@@ -169,6 +169,8 @@ class Run:
         if len(self.viewers) < 3:
             manner = ("quick", "slow", "half-open")[len(self.viewers)]
             self.viewers.append(Viewer(self.house, job, manner).start())
+            if manner != "quick":
+                self.outcome.struck[f"{manner} browser"] += 1
 
     def _cancel(self, job: int) -> None:
         wait_for(lambda: False, 1.0 + self.draws.random())

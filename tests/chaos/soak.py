@@ -146,6 +146,8 @@ class Soak:
             if len(self.viewers) < OLDEST_VIEWED:
                 manner = ("quick", "slow", "half-open")[len(self.viewers) % 3]
                 self.viewers.append(Viewer(self.house, job, manner).start())
+                if manner != "quick":
+                    self.struck[f"{manner} browser"] += 1
 
     def _strike_all(self) -> None:
         due = time.monotonic() + FAULT_EVERY
