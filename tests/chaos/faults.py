@@ -52,7 +52,7 @@ def _fault(
 
 
 def _some_worker(house: House, draws: random.Random) -> Member:
-    return draws.choice(house.workers)
+    return draws.choice(house.targets)
 
 
 @_fault("worker killed")
@@ -62,7 +62,7 @@ def _kill_worker(house: House, draws: random.Random, seconds: float) -> None:
 
 @_fault("all workers killed")
 def _kill_workers(house: House, draws: random.Random, seconds: float) -> None:
-    for member in house.workers:
+    for member in house.targets:
         member.signal(signal.SIGKILL)
 
 
@@ -87,7 +87,7 @@ def _pause_worker(house: House, draws: random.Random, seconds: float) -> None:
 
 @_fault("all workers paused past their leases", 5.0)
 def _pause_workers(house: House, draws: random.Random, seconds: float) -> None:
-    found = [member.process for member in house.workers if member.process is not None]
+    found = [member.process for member in house.targets if member.process is not None]
     for process in found:
         process.signal(signal.SIGSTOP)
     _pause(seconds)

@@ -43,6 +43,7 @@ class House:
         self.port = free_port()
         self._settle_environment("tests.chaos.quick_settings" if quick else "converge_site.settings")
         self.sessions: dict[str, str] = {}
+        self.sparing = False
 
     def _settle_environment(self, settings: str) -> None:
         for name in [n for n in os.environ if n.startswith(("CONVERGE_", "DJANGO_"))]:
@@ -127,6 +128,11 @@ class House:
             self.keeper.remove(self.workers.pop())
         while len(self.workers) < number:
             self.workers.append(self.keeper.add(Member(f"worker-{len(self.workers) + 1}", "worker")))
+
+    @property
+    def targets(self) -> list[Member]:
+        """The workers that faults may strike: all, or all but the first."""
+        return self.workers[self.sparing :]
 
     @property
     def url(self) -> str:
