@@ -15,7 +15,6 @@ from runtime.actions.refusals import Refused
 from runtime.actions.texts import shorten
 from runtime.engine import KeySpec, PackSpec
 from runtime.models import Conflict, Decision, Job
-from runtime.store import narrow_numbers
 
 Choice = dict[str, Any]
 
@@ -165,7 +164,7 @@ def _check_choice(job: Job, key: str, choice: Choice) -> dict[str, Any]:
     if "value" not in choice:
         raise Refused("Choose one of the candidates, give another value, or reject all.", field="choice")
     try:
-        value = narrow_numbers(choice["value"])  # it may be a candidate, as the conflict's row gave it
+        value = choice["value"]
     except RecursionError:
         raise Refused("The value is nested too deep to be read.", field="value") from None
     check_value("value", value)

@@ -145,7 +145,6 @@ def _of_calls(job: Any, house: House) -> Iterable[str]:
 
 def _inbox_rows(decisions: Any) -> list[Any]:
     from runtime.engine import InboxRow
-    from runtime.store import narrow_numbers
 
     return [
         InboxRow(
@@ -154,7 +153,7 @@ def _inbox_rows(decisions: Any) -> list[Any]:
             by=row.by_name,
             key=row.key,
             subject=row.subject,
-            value=narrow_numbers(row.payload.get("value")),
+            value=row.payload.get("value"),
             none=bool(row.payload.get("none")),
             confidence=row.payload.get("confidence", 1.0),
             version=row.version,
