@@ -70,23 +70,6 @@ def append_cycle(tenure: Tenure, core: Core, commit: Commit, started: dt.datetim
     with transaction.atomic():
         has_mail = _update_job(tenure, core, commit, last, now, parking)
         with connection.cursor() as cursor:
-            cursor.execute(
-                _INSERT_CYCLE,
-                [
-                    tenure.job_id,
-                    commit.number,
-                    commit.first_seq,
-                    last,
-                    commit.runs,
-                    commit.changes,
-                    commit.tier,
-                    commit.digest,
-                    tenure.epoch,
-                    tenure.worker,
-                    started,
-                    seconds * 1000,
-                ],
-            )
             cursor.executemany(
                 _INSERT_ENTRY,
                 [
@@ -103,6 +86,25 @@ def append_cycle(tenure: Tenure, core: Core, commit: Commit, started: dt.datetim
                         e.body.decode(),
                     )
                     for seq, e in enumerate(commit.entries, commit.first_seq)
+                ],
+            )
+            # After the entries: PostgreSQL ends a transaction that stands still (see settings), but not one whose last
+            # words were a batch, and a runtime that is stopped here would keep its job's row locked.
+            cursor.execute(
+                _INSERT_CYCLE,
+                [
+                    tenure.job_id,
+                    commit.number,
+                    commit.first_seq,
+                    last,
+                    commit.runs,
+                    commit.changes,
+                    commit.tier,
+                    commit.digest,
+                    tenure.epoch,
+                    tenure.worker,
+                    started,
+                    seconds * 1000,
                 ],
             )
         failpoint("cycle.in_transaction")
