@@ -135,8 +135,8 @@ SQLITE_OPTIONS: dict[str, Any] = {
 }
 
 # A host that is cut off tells nobody, and Linux would wait 15 minutes for what it sent to be acknowledged, and two
-# hours before it asks after a silent peer. Both ends ask after 5 s and give up after 10: within a lease (15 s), so a runtime
-# that cannot reach the database leaves its job by the time another may claim it. None of it applies to unix sockets.
+# hours before it asks after a silent peer. Both ends ask after 5 s and give up after 10: within a lease (15 s), so a
+# runtime that cannot reach the database knows by the time another may claim its job. Unix sockets need none of it.
 POSTGRES_OPTIONS: dict[str, Any] = {
     "connect_timeout": 3,  # /healthz and the pages say so in seconds
     "keepalives_idle": 5,

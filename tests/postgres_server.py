@@ -52,7 +52,9 @@ def on_postgres(url: str) -> Mapping[str, str]:
 def main() -> int:
     """Runs pytest on a server of its own; returns its exit status."""
     with tempfile.TemporaryDirectory(prefix="converge-run-") as directory:
-        os.environ.setdefault("XDG_RUNTIME_DIR", directory)  # the package's lock files; it warns where there is none
+        os.environ.setdefault(
+            "XDG_RUNTIME_DIR", directory
+        )  # the package's lock files; it warns where there is none
         with running_postgres() as url:
             command = pytest_command(sys.argv[1:])
             return subprocess.run(command, cwd=ROOT, env=on_postgres(url), check=False).returncode
