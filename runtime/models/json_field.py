@@ -8,12 +8,12 @@ from typing import Any
 from django.db import models
 
 
-class JSONField(models.JSONField):  # type: ignore[type-arg]
+class JSONField(models.JSONField):
     """Django's, but for numbers. PostgreSQL keeps them as decimals and writes 1e22 out, for which Python reads an
     integer: no longer the value that was stored, and past what the journal can hold. Migrations see Django's field."""
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
-        found = super().from_db_value(value, expression, connection)  # type: ignore[misc]
+        found = super().from_db_value(value, expression, connection)
         return narrow_numbers(found) if connection.vendor == "postgresql" else found
 
     def deconstruct(self) -> Any:
