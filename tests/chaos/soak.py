@@ -26,7 +26,7 @@ LOOK_EVERY = 5.0
 WORKERS = 3
 FAILPOINTS = 0.3  # share of faults that are a failpoint in a process started anew
 OLDEST_VIEWED = 12  # jobs that somebody watches at a time
-# In the second half these stay away from web, scheduler and one worker, so that something grows old enough to be measured.
+# In the second half these stay away, and faults spare one worker: something must grow old enough to be measured.
 SPARED_LATER = ("web killed", "scheduler killed", "deploy: all told to end")
 MATTERS = 60.0  # seconds that a process must have lived for its slope to say anything
 
