@@ -147,7 +147,9 @@ def arm(points: Mapping[str, Failpoint]) -> None:
 def warn_if_armed() -> None:
     """Says in the log that this process is not to be trusted."""
     for point in _armed.values():
-        log.warning("FAILPOINT ON: %s=%s. Unset CONVERGE_FAILPOINTS to run as normal.", point.name, point.plan)
+        log.warning(
+            "FAILPOINT ON: %s=%s. Unset CONVERGE_FAILPOINTS to run as normal.", point.name, point.plan
+        )
 
 
 def read_failpoints(text: str) -> dict[str, Failpoint]:
@@ -177,7 +179,9 @@ def _read_plan(name: str, plan: str) -> Failpoint:
     drawn = _CHANCE.fullmatch(when)
     chance = _read_number(drawn["p"]) if drawn else None
     if drawn is None or chance is None or not 0 < chance <= 1:
-        raise ValueError(f"{name}: {when[:60]!r} is neither a number of a hit nor a chance such as p=0.1,seed=7")
+        raise ValueError(
+            f"{name}: {when[:60]!r} is neither a number of a hit nor a chance such as p=0.1,seed=7"
+        )
     return Failpoint(name, act, point.detail, 0, chance, int(drawn["seed"] or 0))
 
 
