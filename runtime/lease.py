@@ -127,7 +127,9 @@ def hand_over_unfinished(job_id: int, epoch: int) -> bool:
 
 def epochs_handed_over(job_id: int, after: int) -> int:
     """How many epochs above `after` are those of runtimes that gave the job up, alive and well."""
-    records = AuditRecord.objects.filter(act=HAND_OVER, target=f"job:{job_id}").values_list("detail", flat=True)
+    records = AuditRecord.objects.filter(act=HAND_OVER, target=f"job:{job_id}").values_list(
+        "detail", flat=True
+    )
     return 2 * len([detail for detail in records if detail["epoch"] > after])
 
 
