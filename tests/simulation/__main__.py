@@ -14,21 +14,22 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="play this one, and print what happens")
     parser.add_argument("--seeds", type=int, default=1000, help="how many to play (default 1000)")
     parser.add_argument("--first", type=int, default=0, help="the first seed (default 0)")
+    parser.add_argument("--length", type=int, default=0, help="acts of a seed before all heals (default 120)")
     parser.add_argument("--mutation", default="", help="break the runtime on purpose; see mutations.py")
     asked = parser.parse_args()
     _set_up()
     from tests.simulation.injection import injected
     from tests.simulation.mutations import broken
-    from tests.simulation.playing import play, report, shorten
+    from tests.simulation.playing import LENGTH, play, report, shorten
 
     began, longest = time.monotonic(), 0.0
     with injected() as bench, broken(asked.mutation):
         if asked.seed is not None:
-            done = play(bench, asked.seed)
+            done = play(bench, asked.seed, length=asked.length or LENGTH)
             print(report(shorten(bench, done) if done.violation else done))
             return int(done.violation is not None)
         for number, seed in enumerate(range(asked.first, asked.first + asked.seeds), 1):
-            done = play(bench, seed)
+            done = play(bench, seed, length=asked.length or LENGTH)
             longest = max(longest, done.longest_idle)
             if done.violation:
                 print(report(shorten(bench, done)))

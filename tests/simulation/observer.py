@@ -57,7 +57,8 @@ class Row(NamedTuple):
 
 
 class Observer:
-    """`turn_of` is the process that had the last turn; `longest_idle` is in seconds, after healing began."""
+    """`turn_of` is the process that had the last turn; `longest_idle` is in seconds, after
+    healing began; `takeovers` counts leases that were over."""
 
     def __init__(self, bench: Bench, world: World) -> None:
         self._bench, self._world = bench, world
@@ -68,6 +69,7 @@ class Observer:
         self._idle_since: dict[int, float] = {}
         self._behind_since: dict[int, float] = {}
         self.longest_idle = 0.0
+        self.takeovers = 0
 
     def look(self) -> None:
         """Compares what is written now with what was written before."""
@@ -97,6 +99,7 @@ class Observer:
                 raise Violation(
                     3, f"job {row.id} is claimed by {row.worker}, {left:.1f} s before its lease ends"
                 )
+            self.takeovers += old.status == "running"
             if old.status in ENDED:
                 raise Violation(3, f"job {row.id} is claimed, and it is {old.status}")
         is_stranger = self.turn_of != row.worker and self.turn_of in self._world.worker_names

@@ -102,10 +102,10 @@ def _check_calls(world: World, job: Job) -> None:
         key = idempotency_key(job.pk, CallName(row.cycle, row.agent, row.item, row.number, row.digest))
         if oracle.sent[key] > row.attempts:
             raise Violation(4, f"call {key} was sent {oracle.sent[key]} times and noted {row.attempts} times")
-    if world.kills == 0 and world.lost_database == 0 and not world.was_stopped:
+    if not world.kills and not world.lost_database and not world.observer.takeovers:
         twice = [key for key, times in oracle.answered.items() if times > 1]
         if twice:
-            raise Violation(5, f"{twice} were answered twice, and nothing had gone wrong")
+            raise Violation(5, f"{twice} were answered twice, and nobody had lost its job")
 
 
 def _check_people(world: World) -> None:

@@ -34,7 +34,7 @@ class Weather:
 WEATHERS = (
     Weather("people in a hurry, and nobody who repairs", people=10, repost=4, has_scheduler=False, packs=(1, 2)),
     Weather("processes die", kill=5),
-    Weather("processes stand still", stop=6, tick=12),
+    Weather("processes stand still, or are asked to stop", stop=6, tick=12, term=3),
     Weather("the queue is unreliable", queue=14, redis=2),
     Weather("the database goes away", lose=6),
     Weather("the tool goes up and down", tool=8, kill=8, stop=2, packs=(0,)),
@@ -59,8 +59,30 @@ def acts(seed: int, world: World, length: int) -> Iterator[Act]:
     yield ("submit", 0, pack, chance.randint(1, 2), chance.randint(0, 3))
     kinds = _kinds(weather)
     names, weights = list(kinds), list(kinds.values())
+    waiting: list[str] = []  # what is to befall the next one that writes
     for _ in range(length):
-        yield _draw(chance.choices(names, weights)[0], chance, world, weather)
+        kind = chance.choices(names, weights)[0]
+        if kind in ("kill", "lose") and chance.random() < 0.7:
+            waiting.append(kind)
+        elif waiting and (writing := _who_writes(world)):
+            yield _strike(waiting.pop(), *chance.choice(writing), chance)
+        else:
+            yield _draw(kind, chance, world, weather)
+
+
+def _strike(kind: str, name: str, at: int, chance: random.Random) -> Act:
+    """Within a transaction, at its end, or after it."""
+    fuse = chance.randint(0, 15)
+    return ("kill", name, fuse, at) if kind == "kill" else ("lose", name, fuse, chance.random() < 0.5, at)
+
+
+def _who_writes(world: World) -> list[tuple[str, int]]:
+    """Threads that are about to begin a transaction: the process, and which of its threads that can go."""
+    found = []
+    for name in world.names:
+        ready = [task for task in world.processes[name].tasks if task.can_go]
+        found += [(name, at) for at, task in enumerate(ready) if task.at.startswith("BEGIN")]
+    return found
 
 
 def _kinds(weather: Weather) -> dict[str, float]:
@@ -97,15 +119,13 @@ def _draw(kind: str, chance: random.Random, world: World, weather: Weather) -> A
     if kind == "turn":
         ready = world.ready_tasks()
         return ("turn", chance.choice(ready).name) if ready else ("tick", _to_next_wake(world))
-    if kind in ("kill", "start", "stop", "cont", "term"):
-        name = chance.choice(world.names)
-        return (
-            (kind, name, chance.choice((0, 0, 1, 2, 3, 5, 8, 13)), some) if kind == "kill" else (kind, name)
-        )
+    if kind in ("start", "stop", "cont", "term"):
+        return (kind, chance.choice(world.names))
+    if kind == "kill":
+        return ("kill", chance.choice(world.names), 0, some)
     if kind == "lose":
-        fuse, is_done = chance.choice((0, 0, 0, 1, 2, 4, 8, 12)), chance.random() < 0.5
         names = world.names if not weather.pages else ["web", *world.names]
-        return ("lose", chance.choice(names), fuse, is_done, some)
+        return ("lose", chance.choice(names), 0, chance.random() < 0.5, some)
     if kind == "double":
         return ("double", some, chance.choice((1, 1, 9)))
     if kind in ("redis", "tool", "hints"):
@@ -124,6 +144,15 @@ def _draw(kind: str, chance: random.Random, world: World, weather: Weather) -> A
     if kind == "tick":
         return ("tick", chance.choice((0.01, 0.3, 1.0, 3.0, 6.0, 16.0)))
     return (kind, some)
+
+
+def _who_writes(world: World) -> list[tuple[str, int]]:
+    """Threads that are about to begin a transaction: the process, and which of its threads that can go."""
+    found = []
+    for name in world.names:
+        ready = [task for task in world.processes[name].tasks if task.can_go]
+        found += [(name, at) for at, task in enumerate(ready) if task.at.startswith("BEGIN")]
+    return found
 
 
 def _to_next_wake(world: World) -> float:

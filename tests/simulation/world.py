@@ -51,7 +51,6 @@ class World:
         self.observer = Observer(bench, self)
         self.lost_database = 0
         self.kills = 0
-        self.was_stopped = False
         self._mains: dict[str, Callable[[Process], None]] = {"scheduler": self._reconcile, "web": self._serve}
         for name in self.names:
             self._start(name)
@@ -176,7 +175,6 @@ class World:
 
     def do_stop(self, name: str) -> None:
         """SIGSTOP."""
-        self.was_stopped = True
         self.processes[name].is_stopped = True
 
     def do_cont(self, name: str) -> None:
