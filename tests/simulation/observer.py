@@ -57,8 +57,8 @@ class Row(NamedTuple):
 
 
 class Observer:
-    """`turn_of` is the process that had the last turn; `longest_idle` is in seconds, after
-    healing began; `takeovers` counts leases that were over."""
+    """`turn_of` is the process that had the last turn; `longest_idle` is in seconds, after healing began; `takeovers`
+    counts jobs that another runtime took over in the midst of a cycle."""
 
     def __init__(self, bench: Bench, world: World) -> None:
         self._bench, self._world = bench, world
@@ -91,10 +91,9 @@ class Observer:
         now = self._bench.turns.now
         if row.epoch < old.epoch or row.cycle < old.cycle or row.entries < old.entries:
             raise Violation(3, f"job {row.id} goes back, from {old} to {row}")
-        if row.epoch > old.epoch and not (
-            row.status == "queued" and self.turn_of == old.worker
-        ):  # a hand-over
-            if old.lease_until is not None and old.lease_until > now + EPSILON:
+        is_handed_over = row.status == "queued" and self.turn_of == old.worker
+        if row.epoch > old.epoch:
+            if not is_handed_over and old.lease_until is not None and old.lease_until > now + EPSILON:
                 left = old.lease_until - now
                 raise Violation(
                     3, f"job {row.id} is claimed by {row.worker}, {left:.1f} s before its lease ends"
