@@ -18,7 +18,7 @@ from django.contrib.auth.models import Group, User
 from django.db import connections
 
 from converge_site.live import hub, tailer, topics
-from runtime import failpoints, lease, queue, recovery, tool_calls, worker
+from runtime import failpoints, lease, queue, reconciler, recovery, tool_calls, worker
 from runtime.actions import inbox, permissions
 from runtime.actions.sync_packs import sync_packs
 from runtime.agents import registry, watch
@@ -124,6 +124,7 @@ def _wires(bench: Bench) -> list[tuple[Any, str, Any]]:
         (permissions, "groups_of", lambda user: ["operator"]),
         (inbox, "groups_of", lambda user: ["operator"]),
         (hub, "get_channel_layer", lambda: bench.layer),
+        (reconciler, "sign_settled", lambda: 0),  # a log of this machine's, with a clock of its own
         (registry, "_found", lambda: registry.Found(dict(PACKS), ())),
         (failpoints, "_armed", {"": None}),
         (failpoints, "_hit", lambda name: turns.pause(name, is_held=bench.database.in_atomic_block)),

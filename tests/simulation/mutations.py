@@ -192,15 +192,15 @@ class Mutation(NamedTuple):
 
 
 MUTATIONS: dict[str, Mutation] = {
-    "epoch check off": Mutation(_no_epoch_check, 42),
+    "epoch check off": Mutation(_no_epoch_check, 34),
     "lease ignored": Mutation(_no_lease),
-    "epoch not raised by a claim": Mutation(_epoch_not_raised, 23),
+    "epoch not raised by a claim": Mutation(_epoch_not_raised, 4),
     "a late renewal gives a stopped job a lease": Mutation(_lease_for_the_stopped, 8),
-    "a superseded runtime renews": Mutation(_superseded_renews, 202),
-    "a superseded runtime hands over": Mutation(_superseded_hands_over, 266),
+    "a superseded runtime renews": Mutation(_superseded_renews, 34),
+    "a superseded runtime hands over": Mutation(_superseded_hands_over, 298),
     "cursor check off": Mutation(_no_cursor_check, 14),
-    "reconciler off": Mutation(_no_reconciler, 1),
-    "retries never due": Mutation(_no_clock, 157),
+    "reconciler off": Mutation(_no_reconciler, 15),
+    "retries never due": Mutation(_no_clock, 501),
     "receipt uniqueness off": Mutation(_receipts_not_unique),
     "a known receipt is refused": Mutation(_known_receipts_refused),
     "inbox row applied twice": Mutation(_applied_twice),
