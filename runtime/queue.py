@@ -10,8 +10,12 @@ methods overridden below. 2.12 can call finished jobs abandoned (rq#2424).
 """
 
 import contextlib
+import datetime as dt
+import json
 import logging
+import os
 import re
+import socket
 import threading
 import time
 import uuid
@@ -51,6 +55,9 @@ HEARTBEAT_SECONDS = 5
 # A worker that says nothing for this long is gone from `queue_state`; Redis' clock alone decides.
 WORKER_TTL_SECONDS = 20
 FAILURE_TTL_SECONDS = 3600
+# What the scheduler says of itself after each round, for a day.
+SCHEDULER_KEY = "converge:scheduler"
+SCHEDULER_TTL_SECONDS = 86_400
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +77,18 @@ class WorkerState:
     job_id: str | None  # what it runs
     jobs_done: int
     backtest_id: int | None = None  # whose slice it is at
+    since: dt.datetime | None = None  # when it took that up
+    heard_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True)
+class SchedulerState:
+    """The last round of the scheduler, by its own clock, and how many jobs that put in the queue."""
+
+    at: dt.datetime
+    host: str
+    pid: int
+    enqueued: int
 
 
 @dataclass(frozen=True)
@@ -79,6 +98,7 @@ class QueueState:
     reachable: bool
     queued: int
     workers: tuple[WorkerState, ...]
+    scheduler: SchedulerState | None = None  # None: nothing was heard of one for a day
 
 
 def enqueue_job(job_id: JobId) -> bool:
@@ -144,21 +164,36 @@ def _read_names() -> list[str] | None:
 
 
 def queue_state() -> QueueState:
-    """Returns the queue's length and the workers that listen, for the pages; within about a second."""
+    """Returns the queue's length, the workers that listen and the scheduler, for the pages; within about a second."""
     client = _client(settings.CONVERGE_REDIS_URL)
     try:
         keys = sorted(_text(key) for key in client.smembers(f"rq:workers:{QUEUE_NAME}"))
         with client.pipeline(transaction=False) as pipeline:
             pipeline.llen(f"rq:queue:{QUEUE_NAME}")
+            pipeline.get(SCHEDULER_KEY)
             for key in keys:
                 pipeline.hgetall(key)
                 pipeline.smembers(f"{key}:executions")
-            queued, *rows = pipeline.execute()
+            queued, scheduler, *rows = pipeline.execute()
+        found = [
+            (k, row, running) for k, row, running in zip(keys, rows[::2], rows[1::2], strict=True) if row
+        ]
+        began = _read_began(client, [execution for *_, running in found for execution in running])
     except RedisError:
         return QueueState(reachable=False, queued=0, workers=())
-    pairs = zip(keys, rows[::2], rows[1::2], strict=True)
-    workers = tuple(_worker_state(key, row, running) for key, row, running in pairs if row)
-    return QueueState(reachable=True, queued=queued, workers=workers)
+    workers = tuple(_worker_state(key, row, running, began) for key, row, running in found)
+    return QueueState(reachable=True, queued=queued, workers=workers, scheduler=_scheduler_state(scheduler))
+
+
+def note_round(enqueued: int) -> bool:
+    """Says that the scheduler has done a round; False, after at most a second, if Redis is out."""
+    said = {"at": time.time(), "host": socket.gethostname(), "pid": os.getpid(), "enqueued": enqueued}
+    try:
+        _client(settings.CONVERGE_REDIS_URL).set(SCHEDULER_KEY, json.dumps(said), ex=SCHEDULER_TTL_SECONDS)
+    except RedisError as error:
+        _outage.note(error)
+        return False
+    return True
 
 
 def work(burst: bool = False) -> bool:
@@ -394,9 +429,49 @@ def _backtest_of(name: str) -> int | None:
     return int(number) if number != name and _BACKTEST_ID.fullmatch(number) else None
 
 
-def _worker_state(key: str, row: dict[Any, Any], running: set[Any]) -> WorkerState:
+def _read_began(client: Redis, executions: list[Any]) -> dict[str, dt.datetime]:
+    """When what is under way was taken up, by the name RQ gives it."""
+    names = [_text(execution) for execution in executions]
+    if not names:
+        return {}
+    with client.pipeline(transaction=False) as pipeline:
+        for name in names:
+            pipeline.hget(f"rq:execution:{name}", "created_at")
+        began = pipeline.execute()
+    moments = {name: _moment(at) for name, at in zip(names, began, strict=True) if at}
+    return {name: at for name, at in moments.items() if at is not None}
+
+
+def _moment(said: bytes | str | float) -> dt.datetime | None:
+    """Seconds since 1970, or a date and a time, as RQ writes them; None for anything else."""
+    text = _text(said) if isinstance(said, bytes | str) else str(said)
+    try:
+        return (
+            dt.datetime.fromisoformat(text) if "T" in text else dt.datetime.fromtimestamp(float(text), dt.UTC)
+        )
+    except (ValueError, OverflowError):
+        return None
+
+
+def _scheduler_state(said: bytes | str | None) -> SchedulerState | None:
+    if said is None:
+        return None
+    try:
+        fields = json.loads(said)
+        at = _moment(fields["at"])
+        if at is None:
+            return None
+        return SchedulerState(at, str(fields["host"]), int(fields["pid"]), int(fields["enqueued"]))
+    except (ValueError, KeyError, TypeError):
+        return None  # of another version, or not the scheduler's
+
+
+def _worker_state(
+    key: str, row: dict[Any, Any], running: set[Any], began: dict[str, dt.datetime]
+) -> WorkerState:
     fields = {_text(name): _text(value) for name, value in row.items()}
-    name = next((_name_of(_text(member).partition(":")[0]) for member in sorted(running)), None)
+    execution = min((_text(member) for member in running), default="")
+    name = _name_of(execution.partition(":")[0]) if execution else None
     backtest = None if name is None else _backtest_of(name)
     return WorkerState(
         name=key.removeprefix("rq:worker:"),
@@ -406,4 +481,6 @@ def _worker_state(key: str, row: dict[Any, Any], running: set[Any]) -> WorkerSta
         job_id=name if backtest is None else None,
         jobs_done=int(fields.get("successful_job_count") or 0),
         backtest_id=backtest,
+        since=began.get(execution),
+        heard_at=_moment(fields.get("last_heartbeat", "")),
     )

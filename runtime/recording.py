@@ -6,6 +6,7 @@ The fence comes first in the transaction: a runtime whose epoch was superseded w
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -14,8 +15,8 @@ import orjson
 from django.db import connection, transaction
 from django.utils import timezone
 
+from runtime.agents.run_times import RunTime
 from runtime.engine import Commit, Core, Stop
-from runtime.engine.tiers import MAX_NAMED
 from runtime.failpoints import failpoint
 from runtime.lease import LEASE_SECONDS, Fenced, clock_sql, database_clock
 from runtime.models import Answer, Conflict, Decision
@@ -23,6 +24,7 @@ from runtime.models.job import ENDED
 from runtime.notices import write_notices
 from runtime.questions import ASKED_FIELDS, ask_people
 from runtime.recovery import Parking, look_again, plan_parking
+from runtime.stop_words import words_of_stop
 
 ACTIVITY_LENGTH = 30
 MAX_REASON = 500
@@ -36,8 +38,9 @@ _INSERT_ENTRY = """
 """
 _INSERT_CYCLE = """
     INSERT INTO runtime_cycle
-        (job_id, number, first_seq, last_seq, runs, changes, tier, digest, epoch, worker, started_at, duration_ms)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        (job_id, number, first_seq, last_seq, runs, changes, tier, digest, epoch, worker, started_at, duration_ms,
+        timings)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 
@@ -61,10 +64,18 @@ class Tenure:
     blocks: dict[str, int] = field(default_factory=dict)
 
 
-def append_cycle(tenure: Tenure, core: Core, commit: Commit, started: dt.datetime, seconds: float) -> bool:
+def append_cycle(
+    tenure: Tenure,
+    core: Core,
+    commit: Commit,
+    started: dt.datetime,
+    seconds: float,
+    times: Sequence[RunTime] = (),
+) -> bool:
     """Appends one cycle to the journal; returns whether rows wait in the job's inbox.
 
-    Raises Fenced if the job was claimed by another runtime.
+    `started`, `seconds` and `times` are clock data beside the journal. Raises Fenced if the job was claimed by another
+    runtime.
     """
     now = timezone.now()
     last = commit.first_seq + len(commit.entries) - 1
@@ -108,6 +119,7 @@ def append_cycle(tenure: Tenure, core: Core, commit: Commit, started: dt.datetim
                     tenure.worker,
                     started,
                     seconds * 1000,
+                    orjson.dumps(_with_seqs(commit, times)).decode(),
                 ],
             )
         failpoint("cycle.in_transaction")
@@ -119,6 +131,17 @@ def append_cycle(tenure: Tenure, core: Core, commit: Commit, started: dt.datetim
         tenure.asked_again, tenure.retries = False, 0
         tenure.retry_at, tenure.recovering_since, tenure.awaited = None, None, {}
     return has_mail
+
+
+def _with_seqs(commit: Commit, times: Sequence[RunTime]) -> list[Any]:
+    """The times, each with the number of the entry that tells of the runs: a page finds it without a search."""
+    if not times:
+        return []
+    told: dict[str, int] = {}
+    for seq, entry in enumerate(commit.entries, commit.first_seq):
+        if entry.kind == "run":
+            told[entry.agent] = seq
+    return [(*time, told.get(time[0])) for time in times]
 
 
 def _plan_parking(tenure: Tenure, core: Core, commit: Commit) -> Parking | None:
@@ -201,15 +224,7 @@ def stop_sentence(core: Core, commit: Commit) -> str:
     stop = commit.stop
     if stop is None:
         return ""
-    if stop.reason == "converged":
-        return f"Every agent has had its say; tier {commit.tier} of {core.plan.top_tier} is reached."
-    if not stop.causes:
-        return "Cancelled." if stop.reason == "cancelled" else ""
-    first = str(stop.causes[0].get("text", ""))
-    # A long list of one kind ends in a cause that counts them all.
-    more = sum(int(c["count"]) - MAX_NAMED if "count" in c else 1 for c in stop.causes[1:])
-    text = first[:1].upper() + first[1:]
-    return f"{text}{f'; and {more:,} more' if more else ''}."
+    return words_of_stop(stop.reason, stop.causes, commit.tier, core.plan.top_tier)
 
 
 def _project(tenure: Tenure, core: Core, commit: Commit, last: int, now: dt.datetime) -> None:

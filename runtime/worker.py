@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from runtime import store
 from runtime.agents import all_packs, functions_for, run_all
+from runtime.agents.run_times import RunTimes
 from runtime.engine import Core, Effect, InboxRow, Run, Seed, Stop
 from runtime.engine.replay import ReplayError
 from runtime.events import publish_job_event
@@ -215,17 +216,18 @@ def drive(
             tenure.asked_again = any(row.act == "retry" for row in inbox)
         runs = core.begin([*rows, *inbox])
         rows = []
+        times = RunTimes(time.perf_counter, clock)
         if tools is None or not runs:
-            effects = run_all(runs, functions)
+            effects = run_all(runs, functions, times=times)
         else:
             try:
-                effects = _run_with_tools(runs, functions, core.cycle, tools, tenure, lost)
+                effects = _run_with_tools(runs, functions, core.cycle, tools, tenure, lost, times)
             except Abandoned:
                 return _leave_unfinished(job.pk, tenure.epoch)
         commit = core.finish(effects, _out_of_time(core, tenure))
         seconds = time.perf_counter() - clock
         tenure.ran_seconds += seconds
-        has_mail = append_cycle(tenure, core, commit, began, seconds)
+        has_mail = append_cycle(tenure, core, commit, began, seconds, times.told(effects))
         failpoint("cycle.after_commit")
         publish_job_event(job.pk, commit.first_seq, core.last_seq)
         if commit.stop is not None:
@@ -268,6 +270,7 @@ def _run_with_tools(
     tools: JobTools,
     tenure: Tenure,
     lost: Callable[[], bool],
+    times: RunTimes,
 ) -> list[Effect]:
     """Runs agents that may call tools. Raises Abandoned, or Unrecorded if a call could not be written down.
 
@@ -277,7 +280,7 @@ def _run_with_tools(
     """
     over = time.perf_counter() + tools.pack.budget.seconds - tenure.ran_seconds
     session = tools.session(cycle, lambda: time.perf_counter() > over or _must_leave(tenure.job_id, lost))
-    effects = run_all(runs, functions, session=session)
+    effects = run_all(runs, functions, session=session, times=times)
     if session.trouble is not None:
         raise session.trouble
     if session.is_stopped and _must_leave(tenure.job_id, lost):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from converge_site.fragments.breakers import forget_breakers
 from runtime.actions import submit_job
@@ -19,18 +18,11 @@ from runtime.tools.flaky import TOOLS, FlakyTools
 from runtime.tools.gate import shared_gate
 from tests.runtime.fixtures import Use, installed, use_packs
 from tests.web import cast, packs
+from tests.web.chromium import open_chromium
 from tests.web.stack import Stack
 from tests.web.tools import make_tool
 
 __all__ = ["installed", "use_packs"]
-
-FLAGS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -122,12 +114,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """A real Chromium."""
-    found = next(
-        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))),
-        None,
-    )
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=FLAGS)
+    """A real Chromium, for journeys: they come last, as no job can be run in this thread once it is open."""
+    with open_chromium() as chromium:
         yield chromium
-        chromium.close()

@@ -14,7 +14,8 @@ from tests.web.stack import Stack
 # What is on the page and on its reload, with what may differ taken out: the tokens of forms, relative times, what a
 # person unfolded, the mark of what has just arrived.
 PANELS = """() => [...document.querySelectorAll(
-    "#panel-header, #panel-why, #panel-chart, #panel-conflicts, #panel-answers, #panel-context, #journal-rows"
+    "#panel-header, #panel-moment, #panel-why, #panel-chart, #panel-conflicts, #panel-answers, #panel-timeline, " +
+    "#panel-context, #journal-rows"
 )].map((panel) => {
     const copy = panel.cloneNode(true);
     for (const gone of copy.querySelectorAll("input[type=hidden], time, #journal-older")) gone.remove();
@@ -84,8 +85,8 @@ def submit_sample(page: Page, title: str) -> int:
     return int(found.group(1))
 
 
-def expect_status(page: Page, words: str) -> None:
-    expect(page.locator("#panel-header .status.pill")).to_contain_text(words, timeout=20_000)
+def expect_status(page: Page, words: str, seconds: float = 20) -> None:
+    expect(page.locator("#panel-header .status.pill")).to_contain_text(words, timeout=seconds * 1_000)
 
 
 def answer_first(page: Page, choice: str, reason: str) -> None:

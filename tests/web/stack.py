@@ -109,6 +109,11 @@ class Stack:
         pending = "SELECT count(*) FROM runtime_decision WHERE job_id = ? AND status = 'pending'"
         return not self._query(active, job) and not self._query(pending, job)
 
+    def is_tried(self) -> bool:
+        """Whether no backtest is under way."""
+        under_way = "SELECT count(*) FROM runtime_backtest WHERE status IN ('queued', 'running') AND id >= ?"
+        return not self._query(under_way, 0)
+
     def _query(self, sql: str, job: int) -> int:
         address = f"file:{self.home / 'converge.sqlite3'}?mode=ro"
         with closing(sqlite3.connect(address, uri=True, timeout=10)) as database:

@@ -15,6 +15,7 @@ from django.db import connections
 from django.test import AsyncClient, Client
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from converge_site import downloads
 from converge_site.fragments.verified import read_verified
 from converge_site.views import verify
 from runtime import verdict
@@ -158,7 +159,7 @@ def test_the_bundle_comes_as_a_file_that_verifies(vera: Client, waiting_job: Job
 async def test_under_asgi_the_bundle_comes_in_pieces(
     people: dict[str, User], waiting_job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verify, "PIECE_BYTES", 1000)
+    monkeypatch.setattr(downloads, "PIECE_BYTES", 1000)
     client = AsyncClient()
     await client.aforce_login(people["vera"])
     answer = await client.get(f"/jobs/{waiting_job.pk}/bundle")
