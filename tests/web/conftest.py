@@ -18,6 +18,7 @@ from runtime.models import Job
 from runtime.tools.flaky import TOOLS, FlakyTools
 from runtime.tools.gate import shared_gate
 from tests.runtime.fixtures import Use, installed, use_packs
+from tests.sharing import is_journey
 from tests.web import cast, packs
 from tests.web.stack import Stack
 from tests.web.tools import make_tool
@@ -46,6 +47,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             and item.get_closest_marker("django_db") is None
         ):
             item.add_marker(pytest.mark.django_db)
+        if "stack" in getattr(item, "fixturenames", ()):
+            assert is_journey(str(item.path)), (
+                f"{item.nodeid} uses the stack: have `journey` in its file's name."
+            )
 
 
 @pytest.fixture(autouse=True)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
+from tests.ports import take_ports
 from tests.waiting import eventually
 
 MANAGE = str(Path(settings.BASE_DIR) / "manage.py")
@@ -27,21 +27,12 @@ if not User.objects.filter(username="otto").exists(): make_people()
 """
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on; all held until each is known, or one would be given twice."""
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-
-
 class Stack:
     """One installation on a free port. Journals are read through the command line, as anybody would."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.port, tools = _free_ports(2)
+        self.port, tools = take_ports(2)
         self.tools_url = f"http://127.0.0.1:{tools}"
         self.url = f"http://127.0.0.1:{self.port}"
         self.sessions: dict[str, Any] = {}  # the cookies of who has signed in already
