@@ -20,6 +20,8 @@ from django.conf import settings
 from tests.ports import take_ports
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.early
+
 MANAGE = str(Path(settings.BASE_DIR) / "manage.py")
 
 

@@ -9,6 +9,8 @@ import sys
 import pytest
 from django.conf import settings
 
+pytestmark = pytest.mark.early
+
 SAME = ("test_recovery", "test_recovery_under_strain", "test_paid_once", "test_lost_connection")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import select
 import signal
 import sqlite3
 import subprocess
@@ -37,6 +39,7 @@ class Stack:
         self.url = f"http://127.0.0.1:{self.port}"
         self.sessions: dict[str, Any] = {}  # the cookies of who has signed in already
         self._process: subprocess.Popen[bytes] | None = None
+        self._commands: subprocess.Popen[str] | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -62,6 +65,8 @@ class Stack:
 
     def stop(self) -> None:
         """Ctrl-C."""
+        if self._commands is not None:
+            self._commands.communicate(timeout=20)
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             try:
@@ -78,17 +83,23 @@ class Stack:
             return False
 
     def manage(self, *command: str) -> str:
-        """A command of this installation; what it wrote to stdout."""
-        done = subprocess.run(
-            [sys.executable, MANAGE, *command],
-            env=self.environment,
-            cwd=settings.BASE_DIR,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        return done.stdout
+        """A command of this installation, in a process that is kept for the next one; what it wrote to stdout."""
+        if self._commands is None:
+            self._commands = subprocess.Popen(
+                [sys.executable, "-m", "tests.web.commands"],
+                env=self.environment,
+                cwd=settings.BASE_DIR,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        assert self._commands.stdin is not None and self._commands.stdout is not None
+        self._commands.stdin.write(json.dumps(command) + "\n")
+        self._commands.stdin.flush()
+        assert select.select([self._commands.stdout], [], [], 60)[0], f"{command} does not come to an end"
+        status, out, err = json.loads(self._commands.stdout.readline())
+        assert status == 0, f"{command}: {out}{err}"
+        return str(out)
 
     def head_of(self, job: int) -> int:
         """The last entry of a job, read from the database beside the running processes."""

@@ -38,6 +38,8 @@ from tests.web.matrix import (
 )
 from tests.web.tools import make_tool
 
+pytestmark = pytest.mark.early
+
 # What the framework itself answers, or what is held to account elsewhere: signing in and out.
 APART = {"sign_in_with_link", "sign_out", "resume", "test_digest"}
 
