@@ -60,7 +60,7 @@ class Stack:
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-        assert eventually(self.is_ready, 60), (self.home / "up.log").read_text()
+        assert eventually(self.is_ready, 180), (self.home / "up.log").read_text()
         self.manage("shell", "-c", _MAKE_CAST)
 
     def stop(self) -> None:
@@ -96,7 +96,7 @@ class Stack:
         assert self._commands.stdin is not None and self._commands.stdout is not None
         self._commands.stdin.write(json.dumps(command) + "\n")
         self._commands.stdin.flush()
-        assert select.select([self._commands.stdout], [], [], 60)[0], f"{command} does not come to an end"
+        assert select.select([self._commands.stdout], [], [], 180)[0], f"{command} does not come to an end"
         status, out, err = json.loads(self._commands.stdout.readline())
         assert status == 0, f"{command}: {out}{err}"
         return str(out)
