@@ -17,15 +17,17 @@ import psutil
 import pytest
 from django.conf import settings
 
+from tests.ports import take_ports
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.early
 
 MANAGE = str(Path(settings.BASE_DIR) / "manage.py")
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One after which another is free: the simulated tools are served there."""
+    return take_ports(2)[0]
 
 
 def environment(home: Path) -> dict[str, str]:

@@ -36,7 +36,7 @@ def test_a_draft_is_tried_and_its_progress_is_seen_by_itself(stack: Stack, brows
         expect(page.get_by_role("button", name="Break it off")).to_be_visible()
         with open_as(browser, stack, "vera", address) as other:
             for seen in (page, other):
-                expect(seen.locator("#backtest-progress")).to_contain_text("12 of 12 jobs", timeout=60_000)
+                expect(seen.locator("#backtest-progress")).to_contain_text("12 of 12 jobs")
                 expect(seen.locator("#backtest-progress .status")).to_have_text("Done")
                 expect(seen.get_by_role("button", name="Break it off")).to_have_count(0)
             pushed = page.locator("#backtest-flips").inner_text()
