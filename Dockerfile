@@ -15,5 +15,5 @@ COPY . .
 USER converge
 VOLUME /var/lib/converge
 EXPOSE 8000
-CMD ["python", "-m", "daphne", "-b", "0.0.0.0", "-p", "8000", "--verbosity", "0", "--no-server-name", \
+CMD ["python", "-m", "converge_site.serve", "-b", "0.0.0.0", "-p", "8000", "--verbosity", "0", "--no-server-name", \
      "--websocket_timeout", "-1", "converge_site.asgi:application"]

@@ -7,13 +7,16 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$p && break; done)
 ARGS ?=
 
-.PHONY: help run test check bench env chromium lock format
+.PHONY: help run test test-postgres check bench chaos hosts env chromium lock format
 
 help:
 	@echo "make run     start Converge (CONVERGE_PORT chooses the port; ARGS='--workers 4' goes to manage.py up)"
 	@echo "make test    run all tests (ARGS goes to pytest)"
+	@echo "make test-postgres   all tests on PostgreSQL (make test runs what leans on SQL most there)"
 	@echo "make check   linters, types, layering, missing migrations"
 	@echo "make bench   benchmarks, as a table and as JSON"
+	@echo "make chaos   kills, freezes and cuts everything, by seeds (ARGS='--seeds 200', '--soak 600', '--mutations')"
+	@echo "make hosts   network namespaces as hosts, cut off from each other (Linux, root; ARGS='7' for the seventh trouble)"
 	@echo "make format  rewrite the code as the linters want it"
 	@echo "make lock    work the pinned requirements out again"
 
@@ -23,6 +26,9 @@ run: env
 # Two processes share the tests; ARGS='-n 0' has one process run them all, in their order.
 test: env chromium
 	$(BIN)/python -m pytest $(if $(findstring no:xdist,$(ARGS)),,-n 2) $(ARGS)
+
+test-postgres: env chromium
+	$(BIN)/python -m tests.postgres_server $(ARGS)
 
 check: env
 	$(BIN)/ruff check .
@@ -38,6 +44,12 @@ bench: env
 		&& cp requirements-bench.lock $(VENV)/installed-bench.lock; } || \
 		echo "The peers could not be installed; the benchmarks run without them."
 	$(BIN)/python -m tests.bench $(ARGS)
+
+chaos: env
+	$(BIN)/python -m tests.chaos $(ARGS)
+
+hosts: env
+	$(BIN)/python -m tests.hosts $(ARGS)
 
 format: env
 	$(BIN)/ruff check --fix .

@@ -8,6 +8,11 @@ from django.core.asgi import get_asgi_application
 
 http_application = get_asgi_application()  # sets Django up; what follows needs its apps
 
+# manage.py runs the checks before its commands; a server that loads this module runs none.
+from runtime.checks import require_sound_storage  # noqa: E402
+
+require_sound_storage()
+
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 

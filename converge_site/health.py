@@ -15,7 +15,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from redis import Redis
 
+from runtime.storage_trouble import probe_storage, trouble_in
+
 ANSWER_WITHIN_SECONDS = 2.0
+
+
+class CannotWrite(Exception):
+    """What is asked answers, and takes nothing. The message says why, for anybody."""
 
 
 class Probe:
@@ -37,14 +43,17 @@ class Probe:
             self._asked = self._pool.submit(self._ask)
 
     def find_cause(self, deadline: float) -> str | None:
-        """Returns what is wrong, or None. Only the kind of error is told: its text may hold an address."""
+        """Returns what is wrong, or None. Only the kind of error is told: its text may hold an address or a path."""
         assert self._asked is not None
         try:
             self._asked.result(timeout=max(deadline - time.monotonic(), 0))
         except FutureTimeout:
             return f"{self._name}: no answer within {ANSWER_WITHIN_SECONDS:g} s"
+        except CannotWrite as error:
+            return f"{self._name}: {error}"
         except Exception as error:
-            return f"{self._name}: {type(error).__name__}"
+            trouble = trouble_in(error)
+            return f"{self._name}: {trouble.cause if trouble else type(error).__name__}"
         return None
 
 
@@ -54,8 +63,17 @@ def _ask_database() -> None:
             # A table of ours: an empty database answers, but cannot serve.
             cursor.execute("SELECT 1 FROM django_migrations LIMIT 1")
             cursor.fetchone()
+            if connection.vendor == "postgresql":
+                cursor.execute("SHOW transaction_read_only")
+                if cursor.fetchone() != ("off",):
+                    raise CannotWrite("it is read-only")
     finally:
         connection.close()
+
+
+def _ask_disk() -> None:
+    if (trouble := probe_storage()) is not None:
+        raise CannotWrite(trouble.cause)
 
 
 def _ask_redis() -> None:
@@ -65,7 +83,7 @@ def _ask_redis() -> None:
         client.ping()
 
 
-_probes = (Probe("database", _ask_database), Probe("redis", _ask_redis))
+_probes = (Probe("database", _ask_database), Probe("redis", _ask_redis), Probe("disk", _ask_disk))
 
 
 @never_cache

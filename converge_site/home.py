@@ -8,6 +8,7 @@ import os
 import secrets
 import stat
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,6 +16,17 @@ from django.core.exceptions import ImproperlyConfigured
 
 # The kernel's sun_path holds 108 bytes with the closing zero.
 LONGEST_SOCKET_PATH = 107
+
+
+def checks_a_file(arguments: Sequence[str]) -> bool:
+    """Whether this process is `manage.py verify FILE` or `replay FILE`, by its command line."""
+    if (
+        len(arguments) < 3
+        or Path(arguments[0]).name != "manage.py"
+        or arguments[1] not in ("verify", "replay")
+    ):
+        return False
+    return not any(word == "--all" or word.isdecimal() for word in arguments[2:])
 
 
 def open_home(path: Path) -> Path:
@@ -28,7 +40,10 @@ def open_home(path: Path) -> Path:
     except OSError as error:
         raise ImproperlyConfigured(f"CONVERGE_HOME: cannot create {path} ({error.strerror}).") from error
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        raise ImproperlyConfigured(f"CONVERGE_HOME: {path} is not writable by this user.")
+        raise ImproperlyConfigured(
+            f"CONVERGE_HOME: {path} is not writable by this user. Give it to them (chown), mount its disk writable, or "
+            "name another directory."
+        )
     return path
 
 
@@ -40,21 +55,30 @@ def read_secret_key(home: Path) -> str:
     """
     path = home / "secret_key"
     if not path.exists():
-        descriptor, draft = tempfile.mkstemp(dir=home, prefix="secret_key.")
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(50))
         try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            os.unlink(draft)
+            _make_secret_key(path)
+        except OSError as error:
+            raise ImproperlyConfigured(
+                f"{path} cannot be made: {error.strerror}. Make room there, or name another CONVERGE_HOME."
+            ) from error
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise ImproperlyConfigured(f"{path} can be read by other users; run: chmod 600 {path}")
     key = path.read_text().strip()
     if len(key) < 40:
         raise ImproperlyConfigured(f"{path} holds no usable key; delete it and a new one is made.")
     return key
+
+
+def _make_secret_key(path: Path) -> None:
+    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix="secret_key.")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(50))
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(draft)
 
 
 def locate_redis_socket(home: Path) -> Path:

@@ -12,11 +12,18 @@
 | CONVERGE_EMAIL_FROM | who email is from | `converge@` the host of the address above |
 | CONVERGE_PRECEDENTS_AFTER | decisions alike in a row after which a rule is proposed; 0 for never | 5 |
 | CONVERGE_SECRET_KEY | signs sessions and links; the same on every host | made under CONVERGE_HOME |
+| CONVERGE_SIGNING_KEY_FILE | the Ed25519 key that signs records; the same on every host | made under CONVERGE_HOME |
 | CONVERGE_DEBUG | 1 shows tracebacks on pages | 0 |
 | CONVERGE_FLAKY_TOOLS_URL | where the simulator of flaky tools is | the port after CONVERGE_PORT, on this machine |
+| CONVERGE_LEASE_SECONDS | how long a runtime that says nothing keeps a job; the same on every host | 15 |
+| CONVERGE_RECONCILE_SECONDS | pause between two rounds of the scheduler | 2 |
+| CONVERGE_GRACE_SECONDS | what a process that is asked to stop may take to finish what it is in the middle of | 10 |
+| CONVERGE_FAILPOINTS | makes processes die or stumble in named places, for tests (runtime/failpoints.py) | none |
 """
 
+import math
 import os
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,10 +31,11 @@ from urllib.parse import urlsplit
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from converge_site.home import locate_redis_socket, open_home, read_secret_key, socket_url
+from converge_site.home import checks_a_file, locate_redis_socket, open_home, read_secret_key, socket_url
 from converge_site.mail_server import MailServer, read_mail_server, read_sender
 from converge_site.sqlite import use_sound_sqlite
 from converge_site.whole_numbers import read_whole
+from runtime import failpoints
 from runtime.flaky_address import address_beside, read_address
 
 use_sound_sqlite()
@@ -69,6 +77,17 @@ def _is_origin(text: str) -> bool:
     return is_web and "@" not in text and text == f"{parts.scheme}://{parts.netloc}"
 
 
+def _read_seconds(name: str, default: float, least: float, most: float) -> float:
+    text = os.environ.get(name) or str(default)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not least <= seconds <= most:  # as no NaN is
+        raise ImproperlyConfigured(f"{name} must be seconds from {least:g} to {most:g}, not {text[:40]!r}.")
+    return seconds
+
+
 def _read_origins() -> list[str]:
     """CONVERGE_URL, if it is set, and then the other public addresses."""
     origins = [part.strip() for part in os.environ.get("CONVERGE_ORIGINS", "").split(",") if part.strip()]
@@ -100,8 +119,10 @@ def _read_database(home: Path) -> dict[str, Any]:
         database["NAME"] = str(BASE_DIR / database["NAME"])
         return database | SQLITE_OPTIONS | {"TEST": {"NAME": str(home / "test.sqlite3")}}
     if database["ENGINE"].endswith("postgresql"):
-        # A database that is out must be noticed in seconds: /healthz and the pages say so.
-        database["OPTIONS"] = {"connect_timeout": 3} | database.get("OPTIONS", {})
+        given = database.get("OPTIONS", {})
+        # Of two words about one setting the server takes the later: the URL's.
+        session = " ".join(filter(None, (POSTGRES_SESSION, given.get("options", ""))))
+        database["OPTIONS"] = POSTGRES_OPTIONS | given | {"options": session}
         return database
     raise ImproperlyConfigured("CONVERGE_DATABASE_URL: Converge runs on SQLite and PostgreSQL.")
 
@@ -139,6 +160,13 @@ def _read_flaky_tools_url() -> str:
         raise ImproperlyConfigured(f"CONVERGE_FLAKY_TOOLS_URL: {error}.") from error
 
 
+def _arm_failpoints() -> None:
+    try:
+        failpoints.arm(failpoints.read_failpoints(os.environ.get("CONVERGE_FAILPOINTS", "")))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"CONVERGE_FAILPOINTS: {error}.") from error
+
+
 # Four processes that read, then write: DEFERRED gave 405 commits/s and 83,593 "locked"; IMMEDIATE 4,633/s and
 # none. FULL because the journal is the truth: NORMAL may lose commits that were acknowledged at a power loss.
 SQLITE_OPTIONS: dict[str, Any] = {
@@ -149,7 +177,35 @@ SQLITE_OPTIONS: dict[str, Any] = {
     },
 }
 
-CONVERGE_HOME = open_home(Path(os.environ.get("CONVERGE_HOME") or BASE_DIR / "var").expanduser().resolve())
+# A host that is cut off tells nobody, and Linux would wait 15 minutes for what it sent to be acknowledged, and two
+# hours before it asks after a silent peer. Both ends ask after 5 s and give up after 10: within a lease (15 s), so a
+# runtime that cannot reach the database knows by the time another may claim its job. Unix sockets need none of it.
+POSTGRES_OPTIONS: dict[str, Any] = {
+    "connect_timeout": 3,  # /healthz and the pages say so in seconds
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # ms
+}
+# The server's end of the same connection. Whoever is cut off, or stopped, in the middle of a transaction keeps its
+# job's row locked, and who claims that job next would wait as long: no transaction here waits for anything, so one that
+# stands still for 10 s is ended. Nobody waits longer for a lock than for SQLite's one writer.
+POSTGRES_SESSION = " ".join(
+    f"-c {setting}"
+    for setting in (
+        "tcp_keepalives_idle=5",
+        "tcp_keepalives_interval=2",
+        "tcp_keepalives_count=3",
+        "tcp_user_timeout=10s",
+        "idle_in_transaction_session_timeout=10s",
+        "lock_timeout=20s",
+    )
+)
+
+# Whoever checks a bundle needs no installation: nothing is made, and no home needs to be there.
+_is_offline = checks_a_file(sys.argv)
+_home = Path(os.environ.get("CONVERGE_HOME") or BASE_DIR / "var").expanduser().resolve()
+CONVERGE_HOME = _home if _is_offline else open_home(_home)
 CONVERGE_PORT = _read_port()
 CONVERGE_ORIGINS = _read_origins()
 _given_redis_url = _read_redis_url()
@@ -159,8 +215,28 @@ CONVERGE_REDIS_URL = _given_redis_url or socket_url(locate_redis_socket(CONVERGE
 CONVERGE_FLAKY_TOOLS_URL = _read_flaky_tools_url()
 CONVERGE_PRECEDENTS_AFTER = _read_precedents_after()
 
+
+_arm_failpoints()
+
+# How long a runtime that says nothing keeps its job: so long after a kill -9 another takes it up. It is renewed three
+# times a lease (runtime/lease.py), so that one renewal may fail and another be slow. Under 3 s a database that is busy
+# for a second costs leases, and work is done twice; over 5 min a killed worker's jobs would seem forgotten. 15 s, and a
+# round of the scheduler, keep what is promised: on one machine a dead worker's jobs go on within 20 s.
+CONVERGE_LEASE_SECONDS = _read_seconds("CONVERGE_LEASE_SECONDS", 15, 3, 300)
+# A round asks what is due and not queued: a few ms, so every 2 s costs nothing. It bounds what a lost message costs,
+# and how late a recovering job's time is noticed. Under 0.2 s it would compete with the writers of SQLite.
+CONVERGE_RECONCILE_SECONDS = _read_seconds("CONVERGE_RECONCILE_SECONDS", 2, 0.2, 60)
+# Asked to stop (SIGTERM, Ctrl-C), a worker finishes its cycle and the web process answers what it was asked, within
+# this; then the worker hands its job over as of the last commit. Under docker's or systemd's own patience (10, 90 s)
+# there must be some left: give them this and 5 s more.
+CONVERGE_GRACE_SECONDS = _read_seconds("CONVERGE_GRACE_SECONDS", 10, 1, 600)
+
+_signing_key_file = os.environ.get("CONVERGE_SIGNING_KEY_FILE") or None
+# None: runtime/signing.py makes one in the home.
+CONVERGE_SIGNING_KEY_FILE = Path(_signing_key_file).expanduser().resolve() if _signing_key_file else None
+
 DEBUG = _read_flag("CONVERGE_DEBUG")
-SECRET_KEY = os.environ.get("CONVERGE_SECRET_KEY") or read_secret_key(CONVERGE_HOME)
+SECRET_KEY = os.environ.get("CONVERGE_SECRET_KEY") or ("-" if _is_offline else read_secret_key(CONVERGE_HOME))
 
 # Addresses. Any other Host header is refused, which also stops DNS rebinding against a local installation.
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]", *(urlsplit(o).hostname or "" for o in CONVERGE_ORIGINS)]

@@ -29,6 +29,7 @@ from converge_site.views import (
     sessions,
     slot,
     tools,
+    verify,
     weather,
 )
 
@@ -54,6 +55,8 @@ urlpatterns = [
     path("jobs/<int:job_id>/answers/<int:version>.json", answers.answer_json, name="answer_json"),
     path("jobs/<int:job_id>/answers/<int:old>..<int:new>/", answers.compare, name="compare_answers"),
     path("jobs/<int:job_id>/weather/", weather.weather, name="weather"),
+    path("jobs/<int:job_id>/verify/", verify.verify, name="verify_job"),
+    path("jobs/<int:job_id>/bundle", verify.bundle, name="bundle"),
     path("conflicts/<int:conflict_id>/", conflict.conflict, name="conflict"),
     path("conflicts/<int:conflict_id>/decide/", conflict.decide, name="decide"),
     path("conflicts/<int:conflict_id>/preview/", preview.preview, name="preview"),

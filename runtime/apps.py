@@ -2,6 +2,8 @@
 
 from django.apps import AppConfig
 
+from runtime import failpoints
+
 
 class RuntimeConfig(AppConfig):
     """The app `runtime`: jobs, journal, packs, rules."""
@@ -14,3 +16,5 @@ class RuntimeConfig(AppConfig):
     def ready(self) -> None:
         # Registers the system checks.
         from runtime import checks  # noqa: F401
+
+        failpoints.warn_if_armed()

@@ -1,160 +1,129 @@
-"""A job's whole record in one file, or as its database keeps it: what `verify` and `replay` need, and no more (D6.3).
+"""A job's whole record in one file: what `verify` and `replay` need with no database, and no more (D6.3).
 
 A bundle is one JSON object, written an entry a line so that two of them can be compared line by line:
 
-    {"format": "converge-bundle/1",
+    {"format": "converge-bundle/2",
      "job":    {"id", "title", "pack", "submitter", "status", "reason", "tier", "cycle", "entries", "digest", ...},
      "pack":   the frozen pack,
      "seeds":  [{"key", "subject", "value", ...}, ...],
-     "cycles": [{"number", "first_seq", "last_seq", "digest", "epoch", ..., "entries": [entry, ...]}, ...]}
+     "cycles": [{"number", "first_seq", "last_seq", "digest", "epoch", ..., "entries": [entry, ...]}, ...],
+     "signed": {"key", "said", "signature"}}
 
-Entries are the very objects over whose canonical JSON the digests run.
+Entries are the very objects over whose canonical JSON the digests run. The member `signed` is the last line, written
+as runtime/signing.py says, for the purpose of the format's name. `said` holds the SHA-256 of all bytes before that line
+and the head of the record: job, cycle, entries, digest, input (pack and seeds), engine_version, status, exported_at.
+So a bundle of which any byte is changed, added or gone is none any more.
+
+Version 1 is the same without `signed`. It is still read, and written on request: of a record that does not hold, which
+nobody should sign.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+import hashlib
+from collections.abc import Iterator
+from typing import Any, Final
 
 import orjson
+from django.utils import timezone
 
 from runtime.engine import BoundsError, PackSpec
 from runtime.engine.values import load_json
-from runtime.models import Cycle, Entry, Job
+from runtime.head_log import compare_with_heads
+from runtime.models import Job
+from runtime.record import (
+    Chain,
+    Line,
+    Record,
+    RecordBroken,
+    RecordCycle,
+    cycle_of,
+    input_digest,
+    job_rows,
+    record_of_job,
+    summary_of,
+)
+from runtime.signing import BadSignature, Signed, own_key, read_signed, trusted_keys
 
-FORMAT = "converge-bundle/1"
+__all__ = [
+    "BundleAltered",
+    "BundleError",
+    "Line",
+    "Record",
+    "RecordBroken",
+    "RecordCycle",
+    "read_bundle",
+    "record_of_job",
+    "write_bundle",
+]
+
+FORMAT: Final = "converge-bundle/2"
+UNSIGNED: Final = "converge-bundle/1"
 MAX_BUNDLE_BYTES = 1024 * 1024 * 1024
-ENTRIES_AT_ONCE = 20_000
 
 _SORTED = orjson.OPT_SORT_KEYS
-_CYCLE_FIELDS = (
-    "number",
-    "first_seq",
-    "last_seq",
-    "digest",
-    "tier",
-    "runs",
-    "changes",
-    "epoch",
-    "worker",
-    "started_at",
-    "duration_ms",
-)
+_MEMBERS = {
+    UNSIGNED: {"format", "job", "pack", "seeds", "cycles"},
+    FORMAT: {"format", "job", "pack", "seeds", "cycles", "signed"},
+}
+_NUMBERS = ("number", "first_seq", "last_seq", "epoch")
+_HEAD = ("cycle", "entries", "digest", "status", "engine_version")
+_SEAL, _END = b'"signed":', b"}\n"
 
 
 class BundleError(ValueError):
-    """A file is no bundle, or not one that this version reads. The message is for people."""
+    """A file is no bundle, or not one that this version reads. The message is for people, without a full stop."""
 
 
-class Line(NamedTuple):
-    """One entry as it was written down: its number, and its canonical JSON."""
-
-    seq: int
-    body: bytes
+class BundleAltered(BundleError):
+    """A file is a bundle of which not every byte is as it was signed. The message says what "it" is not."""
 
 
-class RecordCycle(NamedTuple):
-    """One recorded cycle, with what it says of itself; nothing of it is checked yet."""
+def write_bundle(job: Job, sign: bool = True) -> Iterator[str]:
+    """The bundle of a job as pieces of text, a cycle each. A job that is still running is written as it stands.
 
-    number: int
-    first_seq: int
-    last_seq: int
-    digest: str
-    epoch: int
-    lines: list[Line]
-
-
-@dataclass(frozen=True)
-class Record:
-    """A job's record. `name` is what to call it in a sentence; `job` is its summary, as in a bundle.
-
-    `cycles()` goes through the cycles in order, anew each time.
+    What is signed is checked on the way: raises RecordBroken where chain or signed heads do not hold, and KeyTrouble
+    before the first piece if there is no key to sign with. Unsigned, whatever the rows say is written.
     """
-
-    name: str
-    job: dict[str, Any]
-    pack: PackSpec
-    seeds: list[dict[str, Any]]
-    cycles: Callable[[], Iterator[RecordCycle]]
-
-
-def record_of_job(job: Job) -> Record:
-    """The record as the database keeps it, up to the cycle that `job` was read at."""
-    pack, seeds = PackSpec.from_json(job.frozen_spec()), orjson.loads(job.seeds)
-    return Record(f"job {job.pk}", _summary(job), pack, seeds, lambda: _job_cycles(job))
-
-
-def _summary(job: Job) -> dict[str, Any]:
-    return {
-        "id": job.pk,
-        "title": job.title,
-        "pack": job.pack.name,
-        "submitter": job.submitter.get_username() if job.submitter else "",
-        "status": job.status,
-        "reason": job.reason,
-        "tier": job.tier,
-        "top_tier": job.top_tier,
-        "cycle": job.cycle,
-        "entries": job.entries,
-        "digest": job.digest,
-        "facts": job.facts,
-        "conflicts_open": job.conflicts_open,
-        "holds_open": job.holds_open,
-        "answer_version": job.answer_version,
-        "calls": job.calls,
-        "tokens": job.tokens,
-        "cost": job.cost,
-        "engine_version": job.engine_version,
-        "created_at": job.created_at.isoformat(),
-        "settled_at": job.settled_at.isoformat() if job.settled_at else None,
-    }
-
-
-def _job_cycles(job: Job) -> Iterator[RecordCycle]:
-    for row, lines in _job_rows(job):
-        yield RecordCycle(
-            row["number"], row["first_seq"], row["last_seq"], row["digest"], row["epoch"], lines
+    key = own_key() if sign else None
+    if key is not None:
+        compare_with_heads(job, trusted_keys())
+    so_far, every = Chain(), hashlib.sha256()
+    for piece in _pieces(job, so_far, sign):
+        every.update(piece.encode())
+        yield piece
+    if key is None:
+        return
+    if (so_far.cycle, so_far.entries, so_far.digest) != (job.cycle, job.entries, job.digest):
+        raise RecordBroken(
+            f"the summary says cycle {job.cycle}, entry {job.entries}; the journal ends at cycle {so_far.cycle}, "
+            f"entry {so_far.entries}, or under another digest"
         )
+    said = {
+        "job": job.pk,
+        **{name: getattr(job, name) for name in _HEAD},
+        "input": input_digest(job.frozen_spec(), orjson.loads(job.seeds)),
+        "bytes": every.hexdigest(),
+        "exported_at": timezone.now().isoformat(),
+    }
+    yield f"{_SEAL.decode()}{key.sign(FORMAT, said).decode()}{_END.decode()}"
 
 
-def _job_rows(job: Job) -> Iterator[tuple[dict[str, Any], list[Line]]]:
-    """Cycle rows, each with its lines. A line goes with the cycle its row names, whatever its number."""
-    lines = _job_lines(job)
-    waiting = next(lines, None)
-    rows = (
-        Cycle.objects.filter(job_id=job.pk, number__lte=job.cycle).order_by("number").values(*_CYCLE_FIELDS)
-    )
-    for row in list(rows):
-        own: list[Line] = []
-        while waiting is not None and waiting[0] <= row["number"]:
-            own.append(waiting[1])
-            waiting = next(lines, None)
-        yield row, own
-
-
-def _job_lines(job: Job) -> Iterator[tuple[int, Line]]:
-    rows = Entry.objects.filter(job_id=job.pk, cycle__lte=job.cycle).order_by("seq")
-    seq = 0
-    while portion := list(rows.filter(seq__gt=seq).values_list("cycle", "seq", "body")[:ENTRIES_AT_ONCE]):
-        for cycle, seq, body in portion:
-            yield cycle, Line(seq, body.encode())
-
-
-def write_bundle(job: Job) -> Iterator[str]:
-    """The bundle of a job as pieces of text, a cycle each. A job that is still running is written as it stands."""
+def _pieces(job: Job, so_far: Chain, sign: bool) -> Iterator[str]:
     head = {
-        "format": FORMAT,
-        "job": _summary(job),
+        "format": FORMAT if sign else UNSIGNED,
+        "job": summary_of(job),
         "pack": job.frozen_spec(),
         "seeds": orjson.loads(job.seeds),
     }
     yield "{" + ",\n".join(f'"{name}":{_text(part)}' for name, part in head.items()) + ',\n"cycles":['
-    for at, (row, lines) in enumerate(_job_rows(job)):
+    for at, (row, lines) in enumerate(job_rows(job)):
+        if sign:
+            so_far.add(cycle_of(row, lines))
         own = _text({**row, "started_at": row["started_at"].isoformat()})
         entries = ",\n".join(line.body.decode() for line in lines)
         yield f'{"," if at else ""}\n{own[:-1]},"entries":[\n{entries}\n]}}'
-    yield "\n]}\n"
+    yield "\n],\n" if sign else "\n]}\n"
 
 
 def _text(value: Any) -> str:
@@ -164,16 +133,23 @@ def _text(value: Any) -> str:
 def read_bundle(text: bytes, name: str) -> Record:
     """The record in a bundle; `name` is what to call it. Raises BundleError for anything that is none.
 
-    Entries are numbered as the file lists them; whether that fits what the cycles say is for `verify` to tell.
+    Entries are numbered as the file lists them; whether that fits what the cycles say is for `verify` to tell. Its
+    signature was found to fit; whose it is, is another question.
     """
     try:
         data = load_json(text, MAX_BUNDLE_BYTES)
     except BoundsError as error:
-        raise BundleError(f"{name} {error}") from None
+        # A signed bundle that is no JSON any more was one before somebody changed it.
+        kind = BundleAltered if FORMAT.encode() in text[:100] else BundleError
+        raise kind(f"it {error}" if kind is BundleAltered else f"{name} {error}") from None
     if not isinstance(data, dict) or not str(data.get("format", "")).startswith("converge-bundle/"):
         raise BundleError(f'{name} is no bundle: it does not begin with "format": "{FORMAT}"')
-    if data["format"] != FORMAT:
-        raise BundleError(f"{name} is a {data['format']}; this version reads {FORMAT}")
+    members = _MEMBERS.get(data["format"])
+    if members is None:
+        raise BundleError(f"{name} is a {data['format']}; this version reads {UNSIGNED} and {FORMAT}")
+    if odd := sorted(data.keys() - members):
+        raise BundleAltered(f"it holds {odd[0]!r}, which is no part of a {data['format']}")
+    seal = _read_seal(text) if data["format"] == FORMAT else None
     try:
         cycles = list(_file_cycles(data["cycles"]))
         pack = PackSpec.from_json(data["pack"])
@@ -181,19 +157,41 @@ def read_bundle(text: bytes, name: str) -> Record:
             raise TypeError("its seeds are no list, or its job is no object")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(f"{name} lacks a part of a bundle, or one is of the wrong kind: {error}") from None
-    return Record(name, data["job"], pack, data["seeds"], lambda: iter(cycles))
+    begun = input_digest(data["pack"], data["seeds"])
+    if seal is not None:
+        _compare_head(seal, data["job"], begun)
+    return Record(name, data["job"], pack, data["seeds"], lambda: iter(cycles), begun, seal)
+
+
+def _read_seal(text: bytes) -> Signed:
+    """The last line, once it was found to sign every byte before it."""
+    start = text.rfind(b"\n", 0, len(text) - 1) + 1
+    last = text[start:]
+    if not (last.startswith(_SEAL) and last.endswith(_END)):
+        raise BundleAltered("it does not end in the line that signs it")
+    try:
+        seal = read_signed(FORMAT, last[len(_SEAL) : -len(_END)])
+    except BadSignature as error:
+        raise BundleAltered(f"it is not what was signed: {error}") from None
+    if seal.said.get("bytes") != hashlib.sha256(text[:start]).hexdigest():
+        raise BundleAltered("it is not what was signed: its bytes have another SHA-256")
+    return seal
+
+
+def _compare_head(seal: Signed, job: dict[str, Any], begun: str) -> None:
+    found = {"job": job.get("id"), **{part: job.get(part) for part in _HEAD}, "input": begun}
+    for part, value in found.items():
+        if seal.said.get(part) != value:
+            raise BundleAltered(f"the signature is for {part} {seal.said.get(part)!r}; it holds {value!r}")
 
 
 def _file_cycles(rows: list[dict[str, Any]]) -> Iterator[RecordCycle]:
     seq = 0
     for row in rows:
-        numbers = [row[field] for field in ("number", "first_seq", "last_seq", "epoch")]
-        if not all(type(number) is int for number in numbers) or not isinstance(row["digest"], str):
+        if not all(type(row[field]) is int for field in _NUMBERS) or not isinstance(row["digest"], str):
             raise TypeError(f"cycle {row['number']} has numbers that are none")
         lines = [
             Line(at, orjson.dumps(entry, option=_SORTED)) for at, entry in enumerate(row["entries"], seq + 1)
         ]
         seq += len(lines)
-        yield RecordCycle(
-            row["number"], row["first_seq"], row["last_seq"], row["digest"], row["epoch"], lines
-        )
+        yield cycle_of(row, lines)

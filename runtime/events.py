@@ -16,6 +16,8 @@ from typing import Any
 
 from channels.layers import get_channel_layer
 
+from runtime.failpoints import failpoint
+
 JobId = int | str
 
 # The group that hears of every job, and the handler's name: Channels calls `job_event` on each consumer.
@@ -114,6 +116,7 @@ class _Publisher:
     async def _send(self, job_id: str, first: int, last: int) -> None:
         message: dict[str, Any] = {"type": EVENT_TYPE, "job": job_id, "first": first, "last": last}
         try:
+            failpoint("event.before_send")
             layer = get_channel_layer()
             async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
                 await layer.group_send(job_group(job_id), message)

@@ -12,13 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.db import DatabaseError, connection, connections
+from django.db import Error, connection, connections, transaction
 
-from runtime.models import Job
+from runtime.failpoints import failpoint
+from runtime.models import AuditRecord, Job
 
-# Tests take over sooner. Renewing three times a lease leaves two tries when the database is slow.
-LEASE_SECONDS: float = getattr(settings, "CONVERGE_LEASE_SECONDS", 15.0)
+LEASE_SECONDS: float = settings.CONVERGE_LEASE_SECONDS
+# Three times a lease: that leaves two tries when the database is slow.
 RENEW_SECONDS = LEASE_SECONDS / 3
+HAND_OVER = "hand_over"  # the act in the audit
+SLEW_SECONDS = 1.0  # that a clock which is only adjusted may go back
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,17 @@ def database_clock() -> float:
         return float(cursor.fetchone()[0])
 
 
+def over_sql() -> str:
+    """An SQL condition: nobody holds the job.
+
+    A lease that ends later than one that begins now was written before the clock was set back. Taken at its word it
+    would keep a dead worker's job for as long as the clock jumped; a live one has it renewed within seconds. So the
+    length of a lease must be the same on all hosts.
+    """
+    clock = clock_sql()
+    return f"(lease_until IS NULL OR lease_until < {clock} OR lease_until > {clock} + {LEASE_SECONDS + SLEW_SECONDS})"
+
+
 def claim_job(job_id: int, worker: str) -> int | None:
     """Claims a job that is due and that nobody holds. Returns the new epoch, None if there is nothing to do.
 
@@ -55,7 +69,7 @@ def claim_job(job_id: int, worker: str) -> int | None:
             f"""
             UPDATE runtime_job SET epoch = epoch + 1, lease_until = {clock} + %s, worker = %s, status = 'running',
                 started_at = COALESCE(started_at, CURRENT_TIMESTAMP)
-            WHERE id = %s AND (lease_until IS NULL OR lease_until < {clock})
+            WHERE id = %s AND {over_sql()}
               AND status NOT IN ('cancelled', 'failed')
               AND (status IN ('queued', 'running') OR EXISTS (
                 SELECT 1 FROM runtime_decision d WHERE d.job_id = runtime_job.id AND d.status = 'pending'))
@@ -83,12 +97,11 @@ def renew_lease(job_id: int, epoch: int) -> bool:
 
 def due_jobs(limit: int = 1000) -> list[int]:
     """Ids of jobs that somebody should be working on and nobody is, oldest first (D7.3)."""
-    clock = clock_sql()
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             SELECT id FROM runtime_job
-            WHERE (lease_until IS NULL OR lease_until < {clock}) AND (
+            WHERE {over_sql()} AND (
               status IN ('queued', 'running') OR (status NOT IN ('cancelled', 'failed') AND EXISTS (
                 SELECT 1 FROM runtime_decision d WHERE d.job_id = runtime_job.id AND d.status = 'pending')))
             ORDER BY id LIMIT %s
@@ -103,6 +116,30 @@ def hand_over(job_id: int, epoch: int) -> None:
     Job.objects.filter(pk=job_id, epoch=epoch, status="running").update(status="queued", lease_until=None)
 
 
+def hand_over_unfinished(job_id: int, epoch: int) -> bool:
+    """Gives a running job up in the middle of a cycle; False if this runtime has it no more.
+
+    Under the next epoch: the runtime may be about to commit that cycle, and whoever takes the job up must not wait for
+    the lease that a commit brings. It is put on record, for neither epoch is a sign of a job that kills its runtimes.
+    """
+    with transaction.atomic():
+        mine = Job.objects.filter(pk=job_id, epoch=epoch, status="running")
+        if not mine.update(status="queued", lease_until=None, epoch=epoch + 1):
+            return False
+        AuditRecord.objects.create(
+            who_name="system", act=HAND_OVER, target=f"job:{job_id}", detail={"epoch": epoch}
+        )
+    return True
+
+
+def epochs_handed_over(job_id: int, after: int) -> int:
+    """How many epochs above `after` are those of runtimes that gave the job up, alive and well."""
+    records = AuditRecord.objects.filter(act=HAND_OVER, target=f"job:{job_id}").values_list(
+        "detail", flat=True
+    )
+    return 2 * len([detail for detail in records if detail["epoch"] > after])
+
+
 @contextmanager
 def kept_lease(job_id: int, epoch: int) -> Iterator[threading.Event]:
     """Renews the lease from a thread of its own while agents run; the event is set if the job is lost."""
@@ -112,8 +149,9 @@ def kept_lease(job_id: int, epoch: int) -> Iterator[threading.Event]:
         try:
             while not ended.wait(RENEW_SECONDS):
                 try:
+                    failpoint("lease.before_renew")
                     kept = renew_lease(job_id, epoch)
-                except DatabaseError as error:
+                except Error as error:
                     # Busy or out. The lease may run out meanwhile; then another claims, and the fence stops this one.
                     log.warning("job %s: the lease could not be renewed: %s", job_id, error)
                     connections.close_all()

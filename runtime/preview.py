@@ -29,7 +29,6 @@ from runtime.engine import Core, Effect, InboxRow, PackError, PackSpec, Run, See
 from runtime.engine.replay import RecordedCycle, ReplayError, replay
 from runtime.forecast import Forecast, forecast
 from runtime.models import Conflict, Job, Tool, ToolCall
-from runtime.store import narrow_numbers
 from runtime.tool_calls import recorded_from_row
 from runtime.tools.record import CallName
 from runtime.tools.recorded import PastCall, RecordedCalls, RecordedSession, sealed
@@ -109,7 +108,7 @@ def row_for(
         by=name_in_job(user, conflict.job),
         key=conflict.key,
         subject=conflict.subject,
-        value=narrow_numbers(choice.get("value")),
+        value=choice.get("value"),
         none=bool(choice.get("none")),
         version=version,
         reason=reason,

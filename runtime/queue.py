@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
-from django.db import close_old_connections, connections
+from django.db import Error, InterfaceError, OperationalError, close_old_connections, connections
 from django.utils.module_loading import import_string
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -32,6 +32,8 @@ from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
 from rq.worker_registration import register
+
+from runtime.failpoints import failpoint
 
 QUEUE_NAME = "converge"
 # The two things that a message may make a worker do. Each takes one id: of a job, or of a backtest.
@@ -94,6 +96,7 @@ def enqueue_backtest(backtest_id: int) -> bool:
 
 
 def _enqueue(function: str, argument: JobId, name: str, description: str) -> bool:
+    failpoint("queue.before_enqueue")
     # An RQ id of its own for every message: under one id per job, a wake-up sent while that job still runs
     # is deleted together with the run that ends (`result_ttl=0`).
     message_id = f"{name}-{uuid.uuid4().hex[:12]}"
@@ -227,9 +230,14 @@ class IdOnlyJob(Job):
         argument = self.args[0]
         if not isinstance(argument, int | str) or not _SHAPES[function].fullmatch(str(argument)):
             raise RefusedPayload(f"message {self.id} names no job, and no backtest")
+        failpoint("queue.after_dequeue")
         close_old_connections()
         try:
             import_string(function)(argument)
+            failpoint("queue.before_finish")
+        except (OperationalError, InterfaceError):
+            InProcessWorker.is_database_in_doubt = True
+            raise
         finally:
             close_old_connections()
 
@@ -257,6 +265,7 @@ class InProcessWorker(SimpleWorker):
     max_connection_wait_time = 5.0
     # Of the process. A plain attribute: a handler that sets an Event can deadlock with the wait it interrupts.
     is_asked_to_stop = False
+    is_database_in_doubt = False  # it failed the last job; of the process as well
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         super().bootstrap(*args, **kwargs)
@@ -275,6 +284,23 @@ class InProcessWorker(SimpleWorker):
 
     def handle_warm_shutdown_request(self) -> None:
         InProcessWorker.is_asked_to_stop = True
+
+    def execute_job(self, job: Any, queue: Any) -> None:
+        super().execute_job(job, queue)
+        if self._takes_signals and InProcessWorker.is_database_in_doubt:
+            self._wait_for_database()
+        InProcessWorker.is_database_in_doubt = False
+
+    def _wait_for_database(self) -> None:
+        """Takes nothing off the queue meanwhile: a host that is cut off from the database, and not from Redis, would
+        take one message after another, do nothing for any, and leave nothing for those that can."""
+        if _database_answers():
+            return
+        began = time.monotonic()
+        logger.warning("The database does not answer; no job is taken until it does.")
+        while not stop_requested() and not _database_answers():
+            time.sleep(0.5)  # a handler's plain flag wakes nobody
+        logger.warning("The database was waited for, %.0f s.", time.monotonic() - began)
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         super().heartbeat(WORKER_TTL_SECONDS, pipeline=pipeline)
@@ -296,6 +322,16 @@ class InProcessWorker(SimpleWorker):
                 register(self, pipeline)
                 self.heartbeat(pipeline=pipeline)
                 pipeline.execute()
+
+
+def _database_answers() -> bool:
+    try:
+        with connections["default"].cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except Error:
+        connections["default"].close()
+        return False
+    return True
 
 
 class _Outage:

@@ -9,6 +9,8 @@ from django.db import DatabaseError
 from runtime.backtesting import repair_backtests
 from runtime.deadlines import expire_due, remind_due
 from runtime.digests import send_digests_due
+from runtime.failpoints import failpoint
+from runtime.heads import sign_settled
 from runtime.lease import due_jobs
 from runtime.notices import prune_notices
 from runtime.queue import enqueue_job, read_queued_ids
@@ -25,7 +27,7 @@ def reconcile_once() -> int:
     """
     for round_of_the_clock in (
         *(give_up_due, wake_due, remind_due, expire_due),
-        *(send_digests_due, prune_notices, repair_backtests),
+        *(send_digests_due, prune_notices, repair_backtests, sign_settled),
     ):
         try:
             round_of_the_clock()
@@ -34,4 +36,7 @@ def reconcile_once() -> int:
     queued = read_queued_ids()
     if queued is None:
         return 0
-    return sum(enqueue_job(job_id) for job_id in due_jobs() if str(job_id) not in queued)
+    due = [job_id for job_id in due_jobs() if str(job_id) not in queued]
+    if due:
+        failpoint("reconcile.before_enqueue")
+    return sum(enqueue_job(job_id) for job_id in due)

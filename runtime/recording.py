@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from runtime.engine import Commit, Core, Stop
 from runtime.engine.tiers import MAX_NAMED
+from runtime.failpoints import failpoint
 from runtime.lease import LEASE_SECONDS, Fenced, clock_sql, database_clock
 from runtime.models import Answer, Conflict, Decision
 from runtime.models.job import ENDED
@@ -72,23 +73,6 @@ def append_cycle(tenure: Tenure, core: Core, commit: Commit, started: dt.datetim
     with transaction.atomic():
         has_mail = _update_job(tenure, core, commit, last, now, parking)
         with connection.cursor() as cursor:
-            cursor.execute(
-                _INSERT_CYCLE,
-                [
-                    tenure.job_id,
-                    commit.number,
-                    commit.first_seq,
-                    last,
-                    commit.runs,
-                    commit.changes,
-                    commit.tier,
-                    commit.digest,
-                    tenure.epoch,
-                    tenure.worker,
-                    started,
-                    seconds * 1000,
-                ],
-            )
             cursor.executemany(
                 _INSERT_ENTRY,
                 [
@@ -107,7 +91,28 @@ def append_cycle(tenure: Tenure, core: Core, commit: Commit, started: dt.datetim
                     for seq, e in enumerate(commit.entries, commit.first_seq)
                 ],
             )
+            # After the entries: PostgreSQL ends a transaction that stands still (see settings), but not one whose last
+            # words were a batch, and a runtime that is stopped here would keep its job's row locked.
+            cursor.execute(
+                _INSERT_CYCLE,
+                [
+                    tenure.job_id,
+                    commit.number,
+                    commit.first_seq,
+                    last,
+                    commit.runs,
+                    commit.changes,
+                    commit.tier,
+                    commit.digest,
+                    tenure.epoch,
+                    tenure.worker,
+                    started,
+                    seconds * 1000,
+                ],
+            )
+        failpoint("cycle.in_transaction")
         _project(tenure, core, commit, last, now)
+        failpoint("cycle.before_commit")
     if parking is not None:
         look_again(parking)
     if tenure.asked_again:

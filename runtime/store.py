@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -108,7 +107,7 @@ def pending_rows(job_id: int) -> list[InboxRow]:
             by=row.by_name,
             key=row.key,
             subject=row.subject,
-            value=narrow_numbers(row.payload.get("value")),
+            value=row.payload.get("value"),
             none=bool(row.payload.get("none")),
             confidence=row.payload.get("confidence", 1.0),
             version=row.version,
@@ -118,19 +117,6 @@ def pending_rows(job_id: int) -> list[InboxRow]:
         )
         for row in rows
     ]
-
-
-def narrow_numbers(value: Any) -> Any:
-    """A value from a JSON column as it was put in: PostgreSQL writes 1e22 out, and gives back an integer for it."""
-    if type(value) is int and not -(2**63) <= value < 2**64:
-        try:
-            number = float(value)
-        except OverflowError:
-            return value
-        return number if Decimal(repr(number)) == value else value
-    if isinstance(value, list):
-        return [narrow_numbers(part) for part in value]
-    return {k: narrow_numbers(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def standing(job: Job, at_seq: int | None = None, keys: Sequence[str] | None = None) -> list[StandingRow]:

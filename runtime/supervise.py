@@ -26,7 +26,7 @@ FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
 # A child that ran this long was well: its next death starts from the first delay again.
 WELL_AFTER_SECONDS = 30.0
-GRACE_SECONDS = 10.0
+GRACE_SECONDS = 10.0  # what a child that is asked to end gets, if nobody says otherwise
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,13 @@ def kill_group(process: "subprocess.Popen[bytes]") -> None:
 class Supervisor:
     """Starts children, starts again those that end, and stops them all when a signal comes.
 
-    `report` gets each message as one line of plain text.
+    `report` gets each message as one line of plain text. Children that are asked to end get `grace` seconds.
     """
 
-    def __init__(self, logs: Path, cwd: Path, report: Callable[[str], None]) -> None:
+    def __init__(
+        self, logs: Path, cwd: Path, report: Callable[[str], None], grace: float = GRACE_SECONDS
+    ) -> None:
+        self._grace = grace
         self._logs = logs
         self._cwd = cwd
         self._report = report
@@ -203,7 +206,7 @@ class Supervisor:
                 assert child.process is not None
                 if child.is_running:
                     child.process.terminate()
-            deadline = time.monotonic() + GRACE_SECONDS
+            deadline = time.monotonic() + self._grace
             while (
                 any(c.is_running for c in running)
                 and time.monotonic() < deadline

@@ -15,6 +15,7 @@ from django.utils import timezone
 from runtime.actions.pack_specs import tool_spec_from_row
 from runtime.agents.functions import Function
 from runtime.engine import Effect, Failure, PackSpec
+from runtime.failpoints import failpoint
 from runtime.models import Job, Tool, ToolCall
 from runtime.recovery import wake_waiting
 from runtime.tools.failures import TRANSIENT
@@ -83,6 +84,7 @@ class DbRecorder:
         Raises Superseded: a runtime that was thought dead must not send what another has had answered (D7.1).
         """
         _connected(lambda: self._note_attempt(name, tool))
+        failpoint("call.before_send")
 
     def _note_attempt(self, name: CallName, tool: str) -> None:
         with connection.cursor() as cursor:
@@ -103,15 +105,18 @@ class DbRecorder:
 
     def finish(self, name: CallName, tool: str, recorded: Recorded) -> Recorded:
         """Writes down what the call came to; gives what stands in the record, which another may have written first."""
+        failpoint("call.before_record")
         try:
-            return _connected(lambda: self._note_end(name, tool, recorded))
+            stands = _connected(lambda: self._note_end(name, tool, recorded))
         except DataError:
             # Whatever the database cannot hold is no answer, and must not be asked for again and again.
             log.exception("job %s: what %s answered cannot be stored", self.job_id, tool)
             unfit = Failure("bad_output", f"{tool} answered what cannot be stored.", False, tool)
-            return _connected(
+            stands = _connected(
                 lambda: self._note_end(name, tool, recorded._replace(value=None, failure=unfit))
             )
+        failpoint("call.after_record")
+        return stands
 
     def _note_end(self, name: CallName, tool: str, recorded: Recorded) -> Recorded:
         now = timezone.now()

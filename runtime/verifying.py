@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
-from runtime.bundle import Record, RecordCycle, record_of_job
-from runtime.engine import GENESIS, Core, PackError
-from runtime.engine.log import KINDS, OUTCOMES, chain
+from runtime.bundle import Record, RecordBroken, RecordCycle, record_of_job
+from runtime.engine import Core, PackError
+from runtime.engine.log import KINDS, OUTCOMES
 from runtime.engine.policies import asked_by
 from runtime.engine.replay import RecordedCycle, ReplayError, replay
 from runtime.engine.values import BoundsError, canonical, thousandths
 from runtime.fold import CallPlace, Fold
+from runtime.head_log import compare_with_heads
 from runtime.models import Answer, Conflict, Cycle, Decision, Entry, Job, JobStatus, ToolCall
+from runtime.record import chained
+from runtime.signing import trusted_keys
+
+__all__ = ["RecordBroken", "replay_record", "verify_job", "verify_record", "watched"]
+
+Watch = Callable[[], None]  # called again and again while a record is read; what it raises ends the reading
 
 _COLUMNS = ("kind", "agent", "item", "key", "subject", "now")
 MOST_READINGS = 20
 _BEFORE_A_STOP = (JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.FAILED)
-
-
-class RecordBroken(Exception):
-    """The record does not hold; the message says where."""
 
 
 def verify_record(record: Record) -> Fold:
@@ -31,7 +35,7 @@ def verify_record(record: Record) -> Fold:
     Raises RecordBroken naming the first place that does not hold.
     """
     fold, digest = Fold(), ""
-    for cycle in _chained(record.cycles()):
+    for cycle in chained(record.cycles()):
         digest = cycle.digest
         for line in cycle.lines:
             try:
@@ -43,35 +47,6 @@ def verify_record(record: Record) -> Fold:
                 raise RecordBroken(f"entry {line.seq} is no journal entry") from None
     _compare_summary(record.job, fold, digest)
     return fold
-
-
-def _chained(cycles: Iterable[RecordCycle]) -> Iterator[RecordCycle]:
-    """The cycles, each once its numbers, its epoch and its digest were found to follow from the one before."""
-    number, seq, epoch, digest = 1, 1, 0, GENESIS
-    for cycle in cycles:
-        if cycle.number != number:
-            raise RecordBroken(f"cycle {number} is missing: cycle {cycle.number} comes in its place")
-        if cycle.first_seq != seq:
-            raise RecordBroken(f"cycle {number} says it begins with entry {cycle.first_seq}; {seq} is next")
-        for at, line in enumerate(cycle.lines, seq):
-            if line.seq != at:
-                raise RecordBroken(
-                    f"cycle {number}: entry {at} is missing, entry {line.seq} comes in its place"
-                )
-        if cycle.last_seq != seq + len(cycle.lines) - 1:
-            last = seq + len(cycle.lines) - 1
-            raise RecordBroken(f"cycle {number} says it ends with entry {cycle.last_seq}; its last is {last}")
-        if cycle.epoch < epoch:
-            raise RecordBroken(
-                f"cycle {number} was written under epoch {cycle.epoch}, after one of epoch {epoch}"
-            )
-        found = chain(digest, [line.body for line in cycle.lines])
-        if found != cycle.digest:
-            raise RecordBroken(
-                f"cycle {number}: its entries give the digest {found}, recorded is {cycle.digest}"
-            )
-        yield cycle
-        number, seq, epoch, digest = number + 1, seq + len(cycle.lines), cycle.epoch, found
 
 
 def _compare_summary(job: dict[str, Any], fold: Fold, digest: str) -> None:
@@ -101,7 +76,7 @@ def replay_record(record: Record) -> Core:
     try:
         _compare_seeds(record)
         version = int(record.job.get("engine_version", 1))
-        core = replay(record.pack, (_as_recorded(cycle) for cycle in _chained(record.cycles())), version)
+        core = replay(record.pack, (_as_recorded(cycle) for cycle in chained(record.cycles())), version)
     except (ReplayError, PackError) as error:
         raise RecordBroken(str(error)) from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -143,14 +118,27 @@ def _is_said(seed: dict[str, Any], body: dict[str, Any]) -> bool:
         return False
 
 
-def verify_job(job: Job) -> Fold:
-    """Checks a job's record, and that everything the database keeps beside the journal equals the journal's fold.
+def watched(record: Record, watch: Watch) -> Record:
+    """The same record, which calls `watch` at each cycle it is read through."""
 
-    Raises RecordBroken naming the first place that does not hold. A job that went on meanwhile is read again.
+    def cycles() -> Iterator[RecordCycle]:
+        for cycle in record.cycles():
+            watch()
+            yield cycle
+
+    return replace(record, cycles=cycles)
+
+
+def verify_job(job: Job, trusted: frozenset[str] | None = None, watch: Watch | None = None) -> Fold:
+    """Checks a job's record, its signed heads, and that all the database keeps beside the journal equals its fold.
+
+    `trusted` are the keys whose heads count: those of this installation, if left out. Raises RecordBroken naming the
+    first place that does not hold, and KeyTrouble. A job that went on meanwhile is read again.
     """
+    keys = trusted_keys() if trusted is None else trusted
     for _ in range(MOST_READINGS):
         try:
-            return _verify_as_read(job)
+            return _verify_as_read(job, keys, watch or (lambda: None))
         except RecordBroken:
             at = job.cycle
             job.refresh_from_db()
@@ -159,10 +147,11 @@ def verify_job(job: Job) -> Fold:
     raise RecordBroken(f"the job is running, and was further each of {MOST_READINGS} times it was read")
 
 
-def _verify_as_read(job: Job) -> Fold:
-    fold = verify_record(record_of_job(job))
+def _verify_as_read(job: Job, trusted: frozenset[str], watch: Watch) -> Fold:
+    fold = verify_record(watched(record_of_job(job), watch))
+    compare_with_heads(job, trusted)
     _compare_rows(job)
-    _compare_columns(job)
+    _compare_columns(job, watch)
     _compare_answers(job, fold)
     _compare_questions(job, fold)
     _compare_inbox(job, fold)
@@ -179,10 +168,12 @@ def _compare_rows(job: Job) -> None:
             )
 
 
-def _compare_columns(job: Job) -> None:
+def _compare_columns(job: Job, watch: Watch) -> None:
     """The columns that repeat parts of an entry's body for the sake of queries."""
     rows = Entry.objects.filter(job_id=job.pk, seq__lte=job.entries).order_by("seq")
     for seq, body, *columns in rows.values_list("seq", "body", *_COLUMNS).iterator():
+        if seq % 1000 == 0:
+            watch()
         data = orjson.loads(body)
         for name, column in zip(_COLUMNS, columns, strict=True):
             if column != (data.get(name) or ""):

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from django.db import DatabaseError, connections, transaction
+from django.db import Error, InterfaceError, OperationalError, connections, transaction
 from django.utils import timezone
 
 from runtime import store
@@ -21,10 +21,21 @@ from runtime.agents import all_packs, functions_for, run_all
 from runtime.engine import Core, Effect, InboxRow, Run, Seed, Stop
 from runtime.engine.replay import ReplayError
 from runtime.events import publish_job_event
-from runtime.lease import Fenced, claim_job, hand_over, kept_lease, renew_lease
+from runtime.failpoints import failpoint
+from runtime.lease import (
+    Fenced,
+    claim_job,
+    epochs_handed_over,
+    hand_over,
+    hand_over_unfinished,
+    kept_lease,
+    renew_lease,
+)
 from runtime.models import Cycle, Job, JobStatus
 from runtime.queue import enqueue_job, stop_requested
 from runtime.recording import Tenure, append_cycle, refuse_rest
+from runtime.stopping import holding
+from runtime.storage_trouble import probe_storage, trouble_in
 from runtime.tool_calls import JobTools, uses_tools
 from runtime.tools.record import Unrecorded
 
@@ -35,6 +46,7 @@ Rows = list[Seed | InboxRow]
 # A job that takes its worker down with it must not take down one after another for ever.
 MAX_FRUITLESS_CLAIMS = 5
 RECORD_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds; together about as long as a lease
+CLAIM_PAUSE = 2.0  # seconds
 
 
 def settle_process() -> None:
@@ -61,11 +73,21 @@ def run_job(job_id: int) -> str:
     """
     status = ""
     while True:
-        epoch = claim_job(int(job_id), worker_name())
+        try:
+            epoch = claim_job(int(job_id), worker_name())
+        except (OperationalError, InterfaceError) as error:
+            if (trouble := trouble_in(error)) is None:
+                raise
+            # No job can be taken up. The scheduler enqueues this one again, so this worker need not be fast.
+            log.error("job %s is not taken up. %s", job_id, trouble.text)
+            _wait(CLAIM_PAUSE)
+            return status
         if epoch is None:
             return status
+        failpoint("worker.after_claim")
         try:
-            status = _run_recorded(int(job_id), epoch)
+            with holding(int(job_id), epoch):
+                status = _run_recorded(int(job_id), epoch)
             if stop_requested():
                 return status
         except Fenced as fenced:
@@ -74,21 +96,40 @@ def run_job(job_id: int) -> str:
 
 
 def _run_recorded(job_id: int, epoch: int) -> str:
-    """Runs a claimed job; while its calls of tools cannot be recorded, it is taken up again under the same claim.
+    """Runs a claimed job; while the database does not take what it did, it is taken up again under the same claim.
 
-    That is the database's trouble and not the job's: it must not count as a runtime that died of it.
+    That is the database's trouble and not the job's: it must not count as a runtime that died of it. A database that
+    is away may be away for this worker alone, so another gets its turn after a while; a disk that is full is full for
+    all, and is waited for.
     """
-    for pause in RECORD_PAUSES:
+    pauses = iter(RECORD_PAUSES)
+    while True:
         try:
             return _run_claimed(job_id, epoch)
-        except Unrecorded as unrecorded:
-            log.warning("job %s: %s It is taken up again in %g s.", job_id, unrecorded, pause)
-            if not _wait(pause):
+        except (Unrecorded, OperationalError, InterfaceError) as error:
+            trouble = trouble_in(error) or probe_storage()
+            pause = next(pauses, RECORD_PAUSES[-1] if trouble else None)
+            if pause is None:
                 raise
+            log.warning(
+                "job %s: %s It is taken up again in %g s.", job_id, trouble.text if trouble else error, pause
+            )
+        must_leave = not _wait(pause)
         connections.close_all()
-        if not renew_lease(job_id, epoch):
+        if must_leave:
+            return _leave_unfinished(job_id, epoch)
+        if not _is_still_ours(job_id, epoch):
             raise Fenced(f"job {job_id}: epoch {epoch} is superseded")
-    return _run_claimed(job_id, epoch)
+
+
+def _is_still_ours(job_id: int, epoch: int) -> bool:
+    """Renews the lease. Where not even that can be written nobody else can claim the job, and the fence is there."""
+    try:
+        return renew_lease(job_id, epoch)
+    except Error as error:
+        log.warning("job %s: the lease could not be renewed: %s", job_id, error)
+        connections.close_all()
+        return True
 
 
 def _wait(seconds: float) -> bool:
@@ -104,7 +145,7 @@ def _wait(seconds: float) -> bool:
 
 def _run_claimed(job_id: int, epoch: int) -> str:
     job = Job.objects.get(pk=job_id)
-    if epoch - _last_epoch(job) > MAX_FRUITLESS_CLAIMS:
+    if _is_fruitless(job, epoch):
         text = f"Its runtime died {MAX_FRUITLESS_CLAIMS} times in cycle {job.cycle + 1} without finishing it."
         return _fail(job_id, epoch, text)
     tenure = Tenure(
@@ -125,7 +166,7 @@ def _run_claimed(job_id: int, epoch: int) -> str:
         try:
             core = store.load_core(job)
             return drive(job, core, tenure, functions_for(core.pack), lost.is_set)
-        except (Fenced, DatabaseError, Unrecorded):
+        except (Fenced, Error, Unrecorded):
             raise  # another runtime has it, or will when the lease is over and the database answers
         except ReplayError as error:
             # A record that does not merge again: nothing may be added to it.
@@ -134,6 +175,13 @@ def _run_claimed(job_id: int, epoch: int) -> str:
         except Exception as error:
             log.exception("job %s cannot be run", job_id)
             return _fail(job_id, epoch, f"The runtime cannot go on: {type(error).__name__}: {error}")
+
+
+def _is_fruitless(job: Job, epoch: int) -> bool:
+    """Whether too many runtimes died of the cycle that is next. Those that were asked to stop did not."""
+    last = _last_epoch(job)
+    claims = epoch - last
+    return claims > MAX_FRUITLESS_CLAIMS and claims - epochs_handed_over(job.pk, last) > MAX_FRUITLESS_CLAIMS
 
 
 def _last_epoch(job: Job) -> int:
@@ -173,13 +221,15 @@ def drive(
             try:
                 effects = _run_with_tools(runs, functions, core.cycle, tools, tenure, lost)
             except Abandoned:
-                return _leave(job.pk, tenure.epoch)
+                return _leave_unfinished(job.pk, tenure.epoch)
         commit = core.finish(effects, _out_of_time(core, tenure))
         seconds = time.perf_counter() - clock
         tenure.ran_seconds += seconds
         has_mail = append_cycle(tenure, core, commit, began, seconds)
+        failpoint("cycle.after_commit")
         publish_job_event(job.pk, commit.first_seq, core.last_seq)
         if commit.stop is not None:
+            failpoint("worker.parked")
             return commit.stop.reason
         if stop_requested():
             return _leave(job.pk, tenure.epoch)
@@ -189,6 +239,16 @@ def _leave(job_id: int, epoch: int) -> str:
     """Gives the job up, for another runtime to go on with."""
     hand_over(job_id, epoch)
     enqueue_job(job_id)
+    return str(JobStatus.QUEUED)
+
+
+def _leave_unfinished(job_id: int, epoch: int) -> str:
+    """Gives the job up in the middle of a cycle. Where that cannot be written it goes on when the lease is over."""
+    try:
+        if hand_over_unfinished(job_id, epoch):
+            enqueue_job(job_id)
+    except Error as error:
+        log.warning("job %s could not be handed over: %s", job_id, error)
     return str(JobStatus.QUEUED)
 
 

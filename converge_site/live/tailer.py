@@ -18,6 +18,7 @@ from typing import Protocol
 from django.db import InterfaceError, OperationalError, connection
 
 from converge_site.live.topics import JobTopic, PageTopic, Topic
+from runtime.failpoints import failpoint
 
 POLL_SECONDS = 1.0
 BATCH_SECONDS = 0.06  # between two rounds: at most about 17 frames a second
@@ -121,7 +122,10 @@ class Tailer:
         """Sends what is new to all, and to each newcomer what it lacks."""
         news = self._newcomers.get(name, [])
         settled = self._viewers[name] - {viewer for viewer, _ in news}
-        self._send(settled, topic.changes(at_once=bool(news)))
+        failpoint("tail.before_read")
+        texts = topic.changes(at_once=bool(news))
+        failpoint("tail.before_send")
+        self._send(settled, texts)
         while news:
             viewer, after = news[0]
             self._send({viewer}, topic.catch_up(after))

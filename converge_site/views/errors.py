@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+
 from django.http import HttpRequest, HttpResponse
 from django.template import loader
 
 from converge_site.views.refusals import render_error
+from runtime.storage_trouble import FULL, Trouble, trouble_in
+
+log = logging.getLogger(__name__)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -32,5 +38,19 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500: a page that needs neither the database nor the session."""
-    return HttpResponse(loader.get_template("pages/500.html").render(), status=500)
+    """500, or 507 and 503 where the database cannot be written: a page that needs neither database nor session."""
+    trouble = trouble_in(sys.exc_info()[1])
+    status = 500 if trouble is None else 507 if trouble.kind == FULL else 503
+    page = loader.get_template("pages/500.html").render({"status": status, "sentence": _sentence(trouble)})
+    answer = HttpResponse(page, status=status)
+    if trouble is not None:
+        log.error("%s", trouble.text)
+        answer["Retry-After"] = "10"
+    return answer
+
+
+def _sentence(trouble: Trouble | None) -> str:
+    """For whoever sent the request, who may not learn where things lie; the log says it all."""
+    if trouble is None:
+        return ""
+    return f"The database takes nothing now: {trouble.cause}. What you sent was not taken."

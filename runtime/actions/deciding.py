@@ -16,7 +16,6 @@ from runtime.actions.texts import shorten
 from runtime.engine import KeySpec, PackSpec
 from runtime.engine.values import canonical
 from runtime.models import Conflict, Decision, Job
-from runtime.store import narrow_numbers
 
 Choice = dict[str, Any]
 
@@ -161,8 +160,8 @@ def side_kept(conflict: Conflict, choice: Choice) -> int | None:
     """The place of the side whose value is chosen; None for another value, or for none."""
     if "value" not in choice:
         return None
-    chosen = canonical(narrow_numbers(choice["value"]))
-    values = (canonical(narrow_numbers(side["value"])) for side in conflict.sides)
+    chosen = canonical(choice["value"])
+    values = (canonical(side["value"]) for side in conflict.sides)
     return next((place for place, value in enumerate(values) if value == chosen), None)
 
 
@@ -262,7 +261,7 @@ def _check_choice(job: Job, key: str, choice: Choice) -> dict[str, Any]:
     if "value" not in choice:
         raise Refused("Choose one of the candidates, give another value, or reject all.", field="choice")
     try:
-        value = narrow_numbers(choice["value"])  # it may be a candidate, as the conflict's row gave it
+        value = choice["value"]
     except RecursionError:
         raise Refused("The value is nested too deep to be read.", field="value") from None
     check_value("value", value)

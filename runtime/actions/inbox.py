@@ -14,6 +14,7 @@ from runtime.actions.refusals import Refused
 from runtime.actions.texts import check_text
 from runtime.engine import BoundsError
 from runtime.engine.values import canonical, check_name
+from runtime.failpoints import failpoint
 from runtime.models import Conflict, Decision, Job
 from runtime.queue import enqueue_job
 
@@ -130,5 +131,7 @@ def _insert(user: Person, job: Job, act: str, receipt: str, reason: str, row: di
     target = f"job:{job.pk} {slot}".strip()
     about = {"receipt": receipt, "conflict": conflict.pk if conflict else None, **said}
     record_act(user, act, target, reason, **about)
+    transaction.on_commit(partial(failpoint, "decision.after_commit"))
     transaction.on_commit(partial(enqueue_job, job.pk))
+    failpoint("decision.before_commit")
     return decision

@@ -27,7 +27,6 @@ from runtime.learned_rules import CannotLearn, Said, rule_from_decision, value_u
 from runtime.models import Conflict, Decision, Entry, GovernanceRule, RuleState
 from runtime.precedents import overturned_by
 from runtime.shapes import side_like
-from runtime.store import narrow_numbers
 
 DAYS = 30
 MOST_DAYS = 365
@@ -156,13 +155,13 @@ def _check_it_decides(conflict: Conflict, place: int, settings: dict[str, Any]) 
         Said(
             voice["agent"],
             voice.get("item") or "",
-            narrow_numbers(side["value"]),
+            side["value"],
             voice["conf"] / 1000,
             evidence.get(voice["seq"], {}),
         )
         for side, voice in voices
     ]
-    wanted = canonical(narrow_numbers(conflict.sides[place]["value"]))
+    wanted = canonical(conflict.sides[place]["value"])
     if value_under(settings, conflict.key, conflict.subject, said) != wanted:
         raise Refused(
             "A voice on another side names the same source, so no rule can tell the sides apart by it."

@@ -17,6 +17,7 @@ from runtime.actions.seeds import check_seeds
 from runtime.actions.texts import check_text
 from runtime.engine import ENGINE_VERSION, PackError
 from runtime.engine.compiled import compile_pack
+from runtime.failpoints import failpoint
 from runtime.models import Job, JobInput, Pack
 from runtime.queue import enqueue_job
 
@@ -64,7 +65,9 @@ def submit_job(
                 seeds=orjson.dumps(seeds).decode(),
             )
             record_act(user, "submit", f"job:{job.pk}", pack=pack.name, seeds=len(seeds))
+            transaction.on_commit(partial(failpoint, "submit.after_commit"))
             transaction.on_commit(partial(enqueue_job, job.pk))
+            failpoint("submit.before_commit")
     except IntegrityError:
         if known := _known_job(user, submit_key):  # the same form, sent twice at the same moment
             return known

@@ -11,8 +11,10 @@ from pathlib import Path
 from django.core.management.base import CommandError
 from django.db import DatabaseError
 
-from runtime.bundle import BundleError, Record, read_bundle
+from runtime.bundle import BundleAltered, BundleError, Record, read_bundle
 from runtime.models import Job
+from runtime.signing import KeyTrouble
+from runtime.storage_trouble import trouble_in
 
 NOTHING_HOLDS, NO_INPUT, NO_DATABASE = 1, 2, 3
 
@@ -35,13 +37,15 @@ def is_number(text: str) -> bool:
 
 
 def read_file(text: str) -> Record:
-    """The record in the bundle at the path `text`. Raises CommandError (exit status 2)."""
+    """The record in the bundle at the path `text`. Raises CommandError: exit status 2, 1 if it was altered."""
     try:
         return read_bundle(Path(text).read_bytes(), text)
     except OSError as error:
         raise CommandError(
             f"{text} is no job and cannot be read: {error.strerror}.", returncode=NO_INPUT
         ) from None
+    except BundleAltered as error:
+        raise CommandError(f"The record {text} does not hold: {error}.", returncode=NOTHING_HOLDS) from None
     except BundleError as error:
         raise CommandError(f"{error}.", returncode=NO_INPUT) from None
 
@@ -52,9 +56,20 @@ def database_errors_told() -> Iterator[None]:
     try:
         yield
     except DatabaseError as error:
+        if (trouble := trouble_in(error)) is not None:
+            raise CommandError(trouble.text, returncode=NO_DATABASE) from error
         first = str(error).strip().split("\n")[0]
         hint = "`make run` prepares it, so does `manage.py migrate`."
         raise CommandError(f"The database cannot be used: {first}. {hint}", returncode=NO_DATABASE) from error
+
+
+@contextmanager
+def key_troubles_told() -> Iterator[None]:
+    """A key that cannot be used is a sentence, not a traceback (exit status 2)."""
+    try:
+        yield
+    except KeyTrouble as error:
+        raise CommandError(f"{str(error)[:1].upper()}{str(error)[1:]}.", returncode=NO_INPUT) from error
 
 
 @contextmanager

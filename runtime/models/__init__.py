@@ -3,6 +3,7 @@
 from runtime.models.answer import Answer
 from runtime.models.audit import AuditRecord
 from runtime.models.governance import Conflict, Decision
+from runtime.models.head import Head
 from runtime.models.job import STATUS_WORDS, Job, JobInput, JobStatus
 from runtime.models.journal import Cycle, Entry
 from runtime.models.notice import Notice, NoticeSetting
@@ -22,6 +23,7 @@ __all__ = [
     "Decision",
     "Entry",
     "GovernanceRule",
+    "Head",
     "Job",
     "JobInput",
     "JobStatus",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from runtime.models.json_field import JSONField
+
 
 class Answer(models.Model):
     """What a job could say at one moment. Its facts are those that stood at entry `seq`; `marks` are the exceptions:
@@ -15,8 +17,8 @@ class Answer(models.Model):
     cycle = models.PositiveIntegerField()
     seq = models.PositiveBigIntegerField()
     facts = models.PositiveIntegerField(default=0)
-    gaps = models.JSONField(default=list)
-    marks = models.JSONField(default=list)
+    gaps = JSONField(default=list)
+    marks = JSONField(default=list)
     created_at = models.DateTimeField()
 
     class Meta:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+from runtime.models.json_field import JSONField
+
 
 class AuditRecord(models.Model):
     """One act of a person. `target` reads like `job:12` or `rule:growth/clear margin`."""
@@ -14,7 +16,7 @@ class AuditRecord(models.Model):
     who_name = models.CharField(max_length=150)
     act = models.CharField(max_length=50)
     target = models.CharField(max_length=300)
-    detail = models.JSONField(default=dict, blank=True)
+    detail = JSONField(default=dict, blank=True)
     reason = models.TextField(blank=True)
 
     class Meta:

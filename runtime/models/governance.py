@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+from runtime.models.json_field import JSONField
+
 
 class Conflict(models.Model):
     """A question to people: sides that no rule decides between, or a value that needs approval (D3.4).
@@ -22,8 +24,8 @@ class Conflict(models.Model):
     subject = models.TextField()
     version = models.CharField(max_length=64)
     status = models.CharField(max_length=10, choices=STATUSES, default="open")
-    sides = models.JSONField(default=list)
-    trace = models.JSONField(default=list)
+    sides = JSONField(default=list)
+    trace = JSONField(default=list)
     awaiting = models.CharField(
         max_length=100, blank=True, help_text="An aggregation agent that is about to rule."
     )
@@ -40,7 +42,7 @@ class Conflict(models.Model):
         blank=True,
         help_text="Who disagrees with whom (see runtime.shapes); equal for like questions.",
     )
-    policy = models.JSONField(
+    policy = JSONField(
         default=dict,
         blank=True,
         help_text="Parameters of the rule that leaves it to people, for whoever shows it.",
@@ -103,7 +105,7 @@ class Decision(models.Model):
     act = models.CharField(max_length=20, choices=ACTS)
     key = models.CharField(max_length=100, blank=True)
     subject = models.TextField(blank=True)
-    payload = models.JSONField(default=dict, blank=True)
+    payload = JSONField(default=dict, blank=True)
     version = models.CharField(max_length=64, blank=True)
     reason = models.TextField(blank=True)
     by = models.ForeignKey(
@@ -115,7 +117,7 @@ class Decision(models.Model):
     status = models.CharField(max_length=10, choices=STATUSES, default="pending")
     applied_cycle = models.PositiveIntegerField(null=True, blank=True)
     message = models.CharField(max_length=500, blank=True)
-    kept = models.JSONField(
+    kept = JSONField(
         default=list,
         blank=True,
         help_text="Whose side was kept, as runtime.shapes names its speakers; [] for none.",

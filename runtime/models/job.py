@@ -7,6 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
+from runtime.models.json_field import JSONField
+
 
 class JobStatus(models.TextChoices):
     """Where a job is. Those from `waiting` on are the stop reasons of D4.5."""
@@ -56,7 +58,7 @@ class Job(models.Model):
     )
     status = models.CharField(max_length=20, choices=JobStatus.choices, default=JobStatus.QUEUED)
     reason = models.CharField(max_length=500, blank=True)
-    causes = models.JSONField(default=list, blank=True)
+    causes = JSONField(default=list, blank=True)
     tier = models.PositiveSmallIntegerField(default=0)
     top_tier = models.PositiveSmallIntegerField(default=1)
     cycle = models.PositiveIntegerField(default=0)
@@ -66,7 +68,7 @@ class Job(models.Model):
     holds_open = models.PositiveIntegerField(default=0)
     answer_version = models.PositiveIntegerField(default=0)
     digest = models.CharField(max_length=64, blank=True)
-    activity = models.JSONField(default=list, blank=True)
+    activity = JSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     settled_at = models.DateTimeField(null=True, blank=True)
@@ -86,7 +88,7 @@ class Job(models.Model):
         null=True, blank=True, help_text="When a recovering job next stops waiting for something."
     )
     recovering_since = models.FloatField(null=True, blank=True)
-    awaited = models.JSONField(
+    awaited = JSONField(
         default=dict,
         blank=True,
         help_text="Since when each optional agent is waited for, by the database's clock.",
@@ -107,6 +109,7 @@ class Job(models.Model):
             models.Index(fields=["status", "-id"], name="job_by_status"),
             models.Index(fields=["pack", "-id"], name="job_by_pack"),
             models.Index(fields=["submitter", "-id"], name="job_by_submitter"),
+            models.Index(fields=["settled_at"], name="job_by_settling"),
             models.Index(fields=["retry_at"], name="job_recovering", condition=models.Q(status="recovering")),
         ]
 

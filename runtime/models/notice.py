@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+from runtime.models.json_field import JSONField
+
 
 class Notice(models.Model):
     """One thing to tell, written in the transaction in which it came about; several of a kind in one cycle are one."""
@@ -23,7 +25,7 @@ class Notice(models.Model):
         help_text="Whose members are asked, each name between line breaks; nothing for all operators.",
     )
     spares_submitter = models.BooleanField(default=False, help_text="Whoever submitted the job is not asked.")
-    about = models.JSONField(default=list, blank=True, help_text="Ids of the questions it tells of.")
+    about = JSONField(default=list, blank=True, help_text="Ids of the questions it tells of.")
     tier = models.PositiveSmallIntegerField(default=0, help_text="The lowest tier that was lost.")
     at = models.DateTimeField(auto_now_add=True, db_index=True)
 
@@ -43,7 +45,7 @@ class NoticeSetting(models.Model):
     toasts = models.BooleanField(default=True)
     email = models.BooleanField(default=False)
     every_minutes = models.PositiveIntegerField(default=30)
-    kinds = models.JSONField(default=list, blank=True, help_text="What is mailed; [] for all.")
+    kinds = JSONField(default=list, blank=True, help_text="What is mailed; [] for all.")
     seen = models.PositiveBigIntegerField(default=0)
     mailed = models.PositiveBigIntegerField(default=0)
     mailed_at = models.FloatField(default=0.0, help_text="By the database's clock.")

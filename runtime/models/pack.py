@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 from runtime.engine.spec import SHAPES
+from runtime.models.json_field import JSONField
 
 
 class Pack(models.Model):
@@ -15,12 +16,12 @@ class Pack(models.Model):
     description = models.TextField(blank=True)
     version = models.CharField(max_length=50, default="1")
     enabled = models.BooleanField(default=True)
-    keys = models.JSONField(default=list, blank=True)
-    tiers = models.JSONField(default=list, blank=True)
-    budget = models.JSONField(default=dict, blank=True)
-    answer = models.JSONField(default=list, blank=True)
+    keys = JSONField(default=list, blank=True)
+    tiers = JSONField(default=list, blank=True)
+    budget = JSONField(default=dict, blank=True)
+    answer = JSONField(default=list, blank=True)
     digest = models.CharField(max_length=64, blank=True)
-    changed_fields = models.JSONField(default=list, blank=True)
+    changed_fields = JSONField(default=list, blank=True)
     synced_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -48,15 +49,15 @@ class Agent(models.Model):
     wait = models.FloatField(
         default=0.0, help_text="Seconds its tier waits for it to recover, if it is optional; 0 does not wait."
     )
-    reads = models.JSONField(default=list, blank=True)
-    writes = models.JSONField(default=list, blank=True)
+    reads = JSONField(default=list, blank=True)
+    writes = JSONField(default=list, blank=True)
     over = models.CharField(max_length=100, blank=True)
     group_by = models.CharField(max_length=100, blank=True)
     title = models.CharField(max_length=200, blank=True)
     description = models.TextField(blank=True)
-    config = models.JSONField(default=dict, blank=True)
+    config = JSONField(default=dict, blank=True)
     origin = models.CharField(max_length=10, choices=ORIGINS, default="code")
-    changed_fields = models.JSONField(default=list, blank=True)
+    changed_fields = JSONField(default=list, blank=True)
 
     class Meta:
         ordering = ["pack", "position"]

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from runtime.engine.spec import RULE_KINDS
+from runtime.models.json_field import JSONField
 
 
 class RuleState(models.TextChoices):
@@ -29,9 +30,9 @@ class GovernanceRule(models.Model):
     pack = models.ForeignKey("runtime.Pack", on_delete=models.CASCADE, related_name="rules")
     name = models.CharField(max_length=100)
     kind = models.CharField(max_length=20, choices=[(k, k) for k in RULE_KINDS])
-    keys = models.JSONField(default=list, blank=True)
+    keys = JSONField(default=list, blank=True)
     priority = models.IntegerField(default=100)
-    params = models.JSONField(default=dict, blank=True)
+    params = JSONField(default=dict, blank=True)
     expression = models.TextField(blank=True)
     message = models.CharField(max_length=500, blank=True)
     state = models.CharField(max_length=10, choices=RuleState.choices, default=RuleState.ACTIVE)
@@ -49,7 +50,7 @@ class GovernanceRule(models.Model):
     )
     origin = models.CharField(max_length=10, choices=ORIGINS, default="code")
     position = models.PositiveIntegerField(default=0)
-    changed_fields = models.JSONField(default=list, blank=True)
+    changed_fields = JSONField(default=list, blank=True)
 
     class Meta:
         ordering = ["pack", "priority", "position", "id"]
@@ -69,7 +70,7 @@ class RuleVersion(models.Model):
 
     rule = models.ForeignKey(GovernanceRule, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
-    said = models.JSONField(default=dict, help_text="Its settings, by name.")
+    said = JSONField(default=dict, help_text="Its settings, by name.")
     state = models.CharField(max_length=10, choices=RuleState.choices)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True)
     by_name = models.CharField(max_length=150)
@@ -100,19 +101,19 @@ class Backtest(models.Model):
 
     rule = models.ForeignKey(GovernanceRule, on_delete=models.CASCADE, related_name="backtests")
     rule_version = models.PositiveIntegerField()
-    change = models.JSONField(default=dict)
+    change = JSONField(default=dict)
     status = models.CharField(max_length=10, choices=STATUSES, default="queued")
     message = models.CharField(max_length=500, blank=True)
-    jobs = models.JSONField(default=list)
+    jobs = JSONField(default=list)
     cursor = models.PositiveBigIntegerField(null=True, blank=True)
     jobs_total = models.PositiveIntegerField(default=0)
     jobs_done = models.PositiveIntegerField(default=0)
     jobs_flipped = models.PositiveIntegerField(default=0)
     skipped = models.PositiveIntegerField(default=0)
-    reasons = models.JSONField(default=dict, blank=True)
+    reasons = JSONField(default=dict, blank=True)
     flips = models.PositiveIntegerField(default=0)
     lasting = models.PositiveIntegerField(default=0)
-    counts = models.JSONField(default=dict, blank=True)
+    counts = JSONField(default=dict, blank=True)
     seconds = models.FloatField(default=0.0, help_text="Spent at work, over all slices.")
     tries = models.PositiveSmallIntegerField(
         default=0, help_text="Slices taken up since one was last finished."
@@ -158,8 +159,8 @@ class BacktestFlip(models.Model):
     key = models.CharField(max_length=100, blank=True)
     subject = models.TextField(blank=True)
     cycle = models.PositiveIntegerField()
-    before = models.JSONField(default=dict)
-    after = models.JSONField(default=dict)
+    before = JSONField(default=dict)
+    after = JSONField(default=dict)
     lasting = models.BooleanField(default=False, help_text="Whether it would still differ at the job's end.")
     conflict = models.ForeignKey("runtime.Conflict", on_delete=models.SET_NULL, null=True, related_name="+")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 from runtime.engine.inputs import FAILURE_CLASSES
+from runtime.models.json_field import JSONField
 from runtime.tools.spec import KINDS
 
 
@@ -33,7 +34,7 @@ class Tool(models.Model):
     open_max = models.FloatField(default=300.0)
     probes = models.PositiveSmallIntegerField(default=1)
     concurrency = models.PositiveSmallIntegerField(default=4)
-    allow = models.JSONField(default=list, blank=True)
+    allow = JSONField(default=list, blank=True)
     secret_env = models.CharField(max_length=100, blank=True)
     secret_header = models.CharField(max_length=100, default="Authorization", blank=True)
     secret_prefix = models.CharField(max_length=50, default="Bearer ", blank=True)
@@ -42,7 +43,7 @@ class Tool(models.Model):
     price_out = models.FloatField(default=0.0)
     enabled = models.BooleanField(default=True)
     origin = models.CharField(max_length=10, choices=ORIGINS, default="admin")
-    changed_fields = models.JSONField(default=list, blank=True)
+    changed_fields = JSONField(default=list, blank=True)
 
     class Meta:
         ordering = ["name"]

@@ -35,7 +35,8 @@ def test_it_names_every_setting_and_no_other() -> None:
     table = README.split("| setting")[1].split("\n\n")[0]
     read = set(
         re.findall(
-            r"environ(?:\.get\(|\[)\"(CONVERGE_[A-Z_]+)\"|_read_flag\(\"(CONVERGE_[A-Z_]+)\"", settings
+            r"environ(?:\.get\(|\[)\"(CONVERGE_[A-Z_]+)\"|_read_(?:flag|seconds)\(\"(CONVERGE_[A-Z_]+)\"",
+            settings,
         )
     )
     assert set(re.findall(r"^\| `(CONVERGE_[A-Z_]+)`", table, re.M)) == {a or b for a, b in read}

@@ -1,15 +1,20 @@
-"""The thread that records calls outlives its database connection."""
+"""Connections to the database that are lost, and those that stay open with nobody at the other end."""
 
 from __future__ import annotations
 
 import pytest
 from django.db import connection
 
+from runtime.models import Job
+from runtime.reconciler import reconcile_once
 from runtime.tools import session
 from runtime.tools.flaky import FlakyTools
-from tests.runtime.packs import ASKER_SEEDS
-from tests.runtime.stage import run, submit
+from tests.runtime.fixtures import Use
+from tests.runtime.packs import ASKER_SEEDS, ECHO_SEEDS
+from tests.runtime.stage import database_url, run, submit
 from tests.runtime.test_recovery import tools
+from tests.runtime.workers import Workers
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["tools"]
@@ -29,3 +34,23 @@ def test_jobs_go_on_after_the_connection_was_cut(tools: FlakyTools) -> None:
     job = run(submit("asker", ASKER_SEEDS))
     assert (job.status, job.epoch) == ("converged", 1)
     assert tools.requests("search") == 4
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite's one writer cannot be sent away")
+def test_a_runtime_stopped_inside_a_transaction_keeps_nobody_from_its_job(
+    use_packs: Use, workers: Workers
+) -> None:
+    """It has the job's row locked, and says nothing more. In a second here, in ten as the settings have it."""
+    use_packs("echo")
+    joint = "&" if "?" in database_url() else "?"
+    soon = f"{database_url()}{joint}options=-c%20idle_in_transaction_session_timeout%3D1s"
+    workers.start(1, CONVERGE_FAILPOINTS="cycle.in_transaction=stop@1", CONVERGE_DATABASE_URL=soon)
+    job = submit("echo", ECHO_SEEDS)
+    assert eventually(lambda: "failpoint cycle.in_transaction" in workers.said), workers.said
+    workers.start(1)
+
+    def converged() -> bool:
+        reconcile_once()
+        return Job.objects.filter(pk=job.pk, status="converged", epoch__gt=1).exists()
+
+    assert eventually(converged, 15), workers.said

@@ -1,29 +1,58 @@
-"""What a job asks of tools, and how it recovers, on a real PostgreSQL: the same tests, in a process of their own."""
+"""The parts of the suite that lean on SQL most, on a real PostgreSQL: the same tests, in a process of their own.
+
+`make test-postgres` runs all of it there.
+"""
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 
 import pytest
 from django.conf import settings
+from django.db import connection
+
+from tests.postgres_server import on_postgres, pytest_command
 
 pytestmark = pytest.mark.early
 
-SAME = ("test_recovery", "test_recovery_under_strain", "test_paid_once", "test_lost_connection")
+# Claims, leases and fences; inboxes and receipts; JSON columns; pages that count, sort and search; several processes.
+SAME = (
+    "tests/runtime/test_claim.py",
+    "tests/runtime/test_fencing.py",
+    "tests/runtime/test_inbox_row_while_parking.py",
+    "tests/runtime/test_lost_connection.py",
+    "tests/runtime/test_many_workers.py",
+    "tests/runtime/test_paid_once.py",
+    "tests/runtime/test_planted_secret.py",
+    "tests/runtime/test_projections.py",
+    "tests/runtime/test_reconciler.py",
+    "tests/runtime/test_recovery.py",
+    "tests/runtime/test_recovery_under_strain.py",
+    "tests/runtime/test_resume.py",
+    "tests/runtime/test_takeover.py",
+    "tests/actions",
+    "tests/commands/test_incident_job.py",
+    "tests/commands/test_journal.py",
+    "tests/admin/test_configure.py",
+    "tests/admin/test_sync_tools.py",
+    "tests/packs/test_sync_packs.py",
+    "tests/audit/test_heads.py",
+    "tests/web/test_deciding.py",
+    "tests/web/test_inbox.py",
+    "tests/web/test_jobs_list.py",
+    "tests/web/test_live_tailer.py",
+)
 
 
-@pytest.mark.skipif("TEST_DATABASE_URL" in os.environ, reason="it is what runs now")
-def test_tools_and_recovery_hold_on_postgres(postgres_url: str) -> None:
-    files = [f"tests/runtime/{name}.py" for name in SAME]
+@pytest.mark.skipif(connection.vendor == "postgresql", reason="it is what runs now")
+def test_what_leans_on_the_database_holds_on_postgres(postgres_url: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files],
+        pytest_command(["-q", "-x", *SAME]),
         cwd=settings.BASE_DIR,
-        env=os.environ | {"TEST_DATABASE_URL": postgres_url},
+        env=on_postgres(postgres_url),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-5_000:]

@@ -75,12 +75,26 @@ def test_what_rq_keeps_is_read_unpacked() -> None:
     assert unpacked(zlib.compress(SECRET.encode())) == SECRET
 
 
+def what_the_database_keeps() -> dict[str, str]:
+    """SQLite's files as they lie there, or every row of every table."""
+    if connection.vendor == "sqlite":
+        database = Path(str(connection.settings_dict["NAME"]))
+        files = [database, database.with_name(f"{database.name}-wal")]
+        found = {file.name: file.read_bytes().decode("latin-1") for file in files if file.exists()}
+        assert database.name in found
+        return found
+    found = {}
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f'SELECT found::text FROM "{table}" found')
+            found[table] = "\n".join(row for (row,) in cursor.fetchall())
+    assert "asker" in found["runtime_pack"]
+    return found
+
+
 def everything_kept(workers: Workers, client: Client, job: Job) -> dict[str, str]:
     """All that is stored, queued, logged or shown, by where."""
-    database = Path(str(connection.settings_dict["NAME"]))
-    files = [database, database.with_name(f"{database.name}-wal")]
-    found = {file.name: file.read_bytes().decode("latin-1") for file in files if file.exists()}
-    assert database.name in found
+    found = what_the_database_keeps()
     with Redis.from_url(settings.CONVERGE_REDIS_URL) as redis:
         found["redis"] = "\n".join(text for key in redis.scan_iter() for text in told_by(redis, key))
     found["worker's log"] = workers.said

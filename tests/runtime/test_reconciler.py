@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from django.db.models import F
 from redis import Redis
 
 from runtime import queue
+from runtime.lease import claim_job
 from runtime.models import Cycle, Job
 from runtime.queue import enqueue_job, read_queued_ids
 from runtime.reconciler import reconcile_once
@@ -59,10 +61,21 @@ def test_decision_whose_message_was_lost_is_applied(empty_queue: Redis) -> None:
 def test_job_of_a_dead_worker_is_due_after_its_lease(empty_queue: Redis) -> None:
     job = submit("walk", WALK_SEEDS)
     empty_queue.flushall()
-    Job.objects.filter(pk=job.pk).update(status="running", epoch=1, lease_until=4_000_000_000.0)
+    assert claim_job(job.pk, "first") == 1
     assert reconcile_once() == 0
     Job.objects.filter(pk=job.pk).update(lease_until=1.0)
     assert reconcile_once() == 1
+
+
+@pytest.mark.parametrize("jump", [-300.0, 300.0])
+def test_job_of_a_dead_worker_is_due_whatever_the_clock_was_set_to(empty_queue: Redis, jump: float) -> None:
+    job = submit("walk", WALK_SEEDS)
+    empty_queue.flushall()
+    assert claim_job(job.pk, "first") == 1
+    # A clock that is set back leaves leases that end so much later, and the other way round.
+    Job.objects.filter(pk=job.pk).update(lease_until=F("lease_until") - jump)
+    assert reconcile_once() == 1
+    assert claim_job(job.pk, "second") == 2
 
 
 def test_job_that_waits_in_the_queue_is_not_enqueued_again() -> None:

@@ -129,6 +129,8 @@ PAGES: dict[str, tuple[Address, frozenset[str]]] = {
     "answer_json": (to("answer_json", "job", "answer"), READERS),
     "compare_answers": (to("compare_answers", "job", "answer", "answer"), READERS),
     "weather": (to("weather", "job"), READERS),
+    "verify_job": (to("verify_job", "job"), READERS),
+    "bundle": (to("bundle", "job"), READERS),
     "conflict": (to("conflict", "conflict"), READERS),
     "decide": (to("decide", "conflict"), READERS),
     "inbox": (to("inbox"), READERS),
@@ -262,6 +264,7 @@ ACTS: dict[str, Act] = {
         lambda w: {"kind": "operator", "expression": "true", "pack": str(w.draft.pack_id)},
         writes=False,
     ),
+    "verify_job": Act(to("verify_job", "job"), READERS, writes=False),
     "notices_seen": Act(to("notices_seen"), READERS, lambda w: {"upto": str(Notice.objects.latest("id").pk)}),
     "notice_settings": Act(
         to("notice_settings"), READERS, lambda w: {"every_minutes": "60", "kinds": ["tier_lost"]}

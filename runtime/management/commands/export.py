@@ -11,26 +11,50 @@ from typing import Any
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from runtime.bundle import write_bundle
-from runtime.management.record_argument import NO_INPUT, database_errors_told, find_job, reader_may_leave
+from runtime.bundle import RecordBroken, write_bundle
+from runtime.management.record_argument import (
+    NO_INPUT,
+    NOTHING_HOLDS,
+    database_errors_told,
+    find_job,
+    key_troubles_told,
+    reader_may_leave,
+)
 
 
 class Command(BaseCommand):
-    help = "Writes a job's pack, seeds and journal as one JSON file. `verify` and `replay` check it with no database."
+    help = (
+        "Writes a job's pack, seeds and journal as one JSON file, signed by this installation. `verify` and `replay` "
+        "check it with no database. Exit status: 1 the record does not hold, 2 there is none or no key."
+    )
     requires_system_checks = [Tags.compatibility]
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("job", metavar="JOB", help="the job's number")
         parser.add_argument("--out", metavar="FILE", help="where to (default: standard output)")
+        parser.add_argument(
+            "--unsigned",
+            action="store_true",
+            help="no signature: the way to look at a record that does not hold",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with database_errors_told(), reader_may_leave():
-            pieces = write_bundle(find_job(options["job"]))
-            if options["out"]:
-                write_whole(Path(options["out"]), pieces)
-                return
-            for piece in pieces:
-                self.stdout.write(piece, ending="")
+        with database_errors_told(), key_troubles_told(), reader_may_leave():
+            pieces = write_bundle(find_job(options["job"]), sign=not options["unsigned"])
+            try:
+                self._write(pieces, options["out"])
+            except RecordBroken as error:
+                hint = "Nothing is signed that does not hold; --unsigned writes it all the same."
+                raise CommandError(
+                    f"The record {options['job']} does not hold: {error}. {hint}", returncode=NOTHING_HOLDS
+                ) from error
+
+    def _write(self, pieces: Iterable[str], out: str | None) -> None:
+        if out:
+            write_whole(Path(out), pieces)
+            return
+        for piece in pieces:
+            self.stdout.write(piece, ending="")
 
 
 def write_whole(path: Path, pieces: Iterable[str]) -> None:

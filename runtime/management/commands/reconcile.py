@@ -5,12 +5,13 @@ import signal
 import time
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import close_old_connections, connections
 
 from runtime.reconciler import reconcile_once
 
-LONGEST_PAUSE_SECONDS = 30.0
+LONGEST_PAUSE_SECONDS = 10.0  # nothing that is due may wait much longer once the database is back
 
 logger = logging.getLogger(__name__)
 
@@ -19,13 +20,20 @@ class Command(BaseCommand):
     help = "Enqueues due jobs again and again until stopped; several may run, to no harm."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--every", type=float, default=2.0, help="seconds between two rounds (default 2)")
+        parser.add_argument(
+            "--every",
+            type=float,
+            default=settings.CONVERGE_RECONCILE_SECONDS,
+            help="seconds between two rounds (default: CONVERGE_RECONCILE_SECONDS, or 2)",
+        )
         parser.add_argument("--once", action="store_true", help="one round, then end")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["once"]:
             reconcile_once()
             return
+        if not 0 < options["every"] <= 60:  # a NaN is not either
+            raise CommandError("--every takes seconds, more than 0 and at most 60.")
         connections["default"].settings_dict.update(CONN_MAX_AGE=None, CONN_HEALTH_CHECKS=True)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._request_stop)

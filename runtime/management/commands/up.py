@@ -19,6 +19,7 @@ from redis import Redis
 from runtime import embedded_redis
 from runtime.flaky_address import address_beside, listening_place
 from runtime.home_lock import HomeInUse, hold_home
+from runtime.storage_trouble import trouble_in
 from runtime.supervise import ChildSpec, Supervisor
 
 HOST = "127.0.0.1"
@@ -65,6 +66,10 @@ class Command(BaseCommand):
                 f"Converge already runs on {home} ({error.holder}). Stop it first, or set CONVERGE_HOME to another "
                 "directory to run a second one beside it."
             ) from error
+        except OSError as error:
+            if (trouble := trouble_in(error)) is None:
+                raise
+            raise CommandError(trouble.text) from error
 
     def _run(self, home: Path, port: int, workers: int, tools: str) -> None:
         """`tools` is where to serve the simulated tools, "" for nowhere."""
@@ -76,7 +81,7 @@ class Command(BaseCommand):
         logs = home / "logs"
         logs.mkdir(mode=0o700, exist_ok=True)
         self._prepare_database()
-        supervisor = Supervisor(logs, settings.BASE_DIR, self._report)
+        supervisor = Supervisor(logs, settings.BASE_DIR, self._report, patience())
         with supervisor.taking_signals():
             redis_name = self._start_redis(supervisor)
             manage = (sys.executable, str(settings.BASE_DIR / "manage.py"))
@@ -101,7 +106,9 @@ class Command(BaseCommand):
         try:
             call_command("migrate", interactive=False, verbosity=0)
         except OperationalError as error:
-            raise CommandError(f"The database cannot be used: {error}".strip()) from error
+            trouble = trouble_in(error)
+            text = trouble.text if trouble else f"The database cannot be used: {error}".strip()
+            raise CommandError(text) from error
         call_command("sync_packs", stdout=self.stdout)
         connections.close_all()
 
@@ -167,6 +174,11 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
+def patience() -> float:
+    """Seconds a child gets to end: what it takes itself, and some to be done with it."""
+    return float(settings.CONVERGE_GRACE_SECONDS) + 5.0
+
+
 def manage_command() -> str:
     """How a person calls manage.py from where they stand, with the Python that runs this."""
     here = Path.cwd()
@@ -178,7 +190,7 @@ def manage_command() -> str:
 def web_command(port: int) -> tuple[str, ...]:
     """Returns the command line of the web process."""
     return (
-        *(sys.executable, "-m", "daphne", "-b", HOST, "-p", str(port)),
+        *(sys.executable, "-m", "converge_site.serve", "-b", HOST, "-p", str(port)),
         *("--verbosity", "0", "--no-server-name"),
         # Daphne would close every socket after a day with code 1000, which pages take for a farewell.
         *("--websocket_timeout", "-1"),
