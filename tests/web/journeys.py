@@ -88,6 +88,14 @@ def submit_sample(page: Page, title: str) -> int:
     return int(found.group(1))
 
 
+def expect_to_fit(page: Page, width: int) -> None:
+    """Nothing sticks out of a window so wide. A page that was just arrived at has its styles only when it is loaded."""
+    page.set_viewport_size({"width": width, "height": 800})
+    page.wait_for_load_state("load")
+    page.wait_for_function("(width) => window.innerWidth === width", arg=width)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+
+
 def expect_status(page: Page, words: str) -> None:
     expect(page.locator("#panel-header .status.pill")).to_contain_text(words)
 

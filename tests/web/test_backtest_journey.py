@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.web.journeys import open_as
+from tests.web.journeys import expect_to_fit, open_as
 from tests.web.stack import Stack
 
 pytestmark = pytest.mark.browser
@@ -46,8 +46,7 @@ def test_a_draft_is_tried_and_its_progress_is_seen_by_itself(stack: Stack, brows
         page.get_by_role("link", name="Next").click()
         expect(page.locator(".pager")).to_contain_text("page 2 of")
         for width in (1280, 380):
-            page.set_viewport_size({"width": width, "height": 800})
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            expect_to_fit(page, width)
         page.locator(".flips a.slot").first.click()
         expect(page.locator("h1")).to_be_visible()
         page.goto(f"/rules/{rule}/")

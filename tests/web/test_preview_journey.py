@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.web.accessible import violations_of
-from tests.web.journeys import CONTESTED, OPEN_FORMS, expect_status, open_as, submit_sample
+from tests.web.journeys import CONTESTED, OPEN_FORMS, expect_status, expect_to_fit, open_as, submit_sample
 from tests.web.stack import Stack
 
 pytestmark = pytest.mark.browser
@@ -55,8 +55,7 @@ def test_a_preview_is_accessible_and_fits_a_phone(stack: Stack, browser: Browser
         page.get_by_role("button", name="Preview: Keep 1").click()
         expect(page.locator(".preview")).to_contain_text("Not known:")
         assert violations_of(page) == []
-        page.set_viewport_size({"width": 380, "height": 800})
-        assert page.evaluate("() => document.documentElement.scrollWidth") <= 380
+        expect_to_fit(page, 380)
 
 
 def answer_all_but_one(page: Page) -> None:

@@ -9,7 +9,16 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.waiting import eventually
-from tests.web.journeys import PANELS, PATIENCE, expect_gapless, expect_status, open_as, same_rows, sign_in
+from tests.web.journeys import (
+    PANELS,
+    PATIENCE,
+    expect_gapless,
+    expect_status,
+    expect_to_fit,
+    open_as,
+    same_rows,
+    sign_in,
+)
 from tests.web.stack import Stack
 
 pytestmark = pytest.mark.browser
@@ -80,8 +89,7 @@ def test_a_job_degrades_recovers_and_shows_both(stack: Stack, browser: Browser) 
         evidence = page.locator("tr", has_text="Local newspaper").last
         expect(evidence).to_contain_text("not there")
         expect(page.locator(".gap-diff")).to_contain_text("web-search` failed on Local newspaper")
-        page.set_viewport_size({"width": 380, "height": 800})
-        assert page.evaluate("() => document.documentElement.scrollWidth") <= 380
+        expect_to_fit(page, 380)
 
 
 def test_a_worker_is_free_while_a_job_recovers(stack: Stack, browser: Browser) -> None:
