@@ -1,4 +1,4 @@
-"""What must hold of people once all is at rest: what they asked, were asked and were told, and what they tried."""
+"""What must hold of people once all is at rest: what they asked for, what they were told, and what they tried."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections import Counter
 
 import orjson
 
-from runtime.models import AuditRecord, Backtest, BacktestFlip, Conflict, Decision, Entry, Job, Notice
+from runtime.models import AuditRecord, Decision, Entry, Job
+from tests.chaos.desk import of_backtests, of_questions
 from tests.simulation.people import Wish
 from tests.simulation.violation import Violation
 from tests.simulation.world import World
@@ -43,7 +44,6 @@ def check_forms(world: World) -> None:
         if row.by_id is not None and audited[row.receipt] != 1:
             raise Violation(5, f"row {row.pk} ({row.act}) has {audited[row.receipt]} audit records")
     _check_others(world.people.wishes, by_pk)
-    _check_decided_once(list(rows.values()))
     _check_number(world.people.wishes, list(rows.values()), len(jobs))
 
 
@@ -88,57 +88,9 @@ def _check_row(row: Decision, told: int) -> None:
         raise Violation(4, f"row {row.pk} ({row.act}) is {row.status}, and not in the journal")
 
 
-def _check_decided_once(rows: list[Decision]) -> None:
-    """By one person, or by the clock."""
-    ruled = [row for row in rows if row.act in ("decide", "expire") and row.status == "applied"]
-    decided = Counter((row.conflict_id, row.version) for row in ruled)
-    for (conflict, version), times in decided.items():
-        undone = any(row.act == "undo" for row in rows)
-        if times > 1 and not undone:
-            raise Violation(5, f"conflict {conflict} at {version} is decided {times} times")
-
-
-def check_notices() -> None:
-    """4, 5: people are told of each question once; and of each deadline that passed, together with what came of it."""
-    asked: Counter[int] = Counter()
-    passed: Counter[int] = Counter()
-    for kind, about in Notice.objects.values_list("kind", "about"):
-        if kind == "question":
-            asked.update(about)
-        elif kind == "expired":
-            passed.update(about)
-    ruled = Counter(Decision.objects.filter(act="expire").values_list("conflict_id", flat=True))
-    for question in Conflict.objects.select_related("job"):
-        is_of_last_cycle = question.job.is_ended and question.opened_cycle == question.job.cycle
-        if asked[question.pk] != (not is_of_last_cycle):
-            raise Violation(4, f"people were told {asked[question.pk]} times of question {question.pk}")
-        # Of the panel's rules, each says what shall happen.
-        if passed[question.pk] != ruled[question.pk] or (question.expired_at and not ruled[question.pk]):
-            raise Violation(
-                4,
-                f"of the deadline of question {question.pk} people were told {passed[question.pk]} times, and its job "
-                f"{ruled[question.pk]} times",
-            )
-
-
-def check_backtests() -> None:
-    """5, 11: each job is gone through once, and the figures are those of what was found."""
-    for backtest in Backtest.objects.all():
-        found = list(
-            BacktestFlip.objects.filter(backtest=backtest).values_list("job_id", "kind", "key", "subject")
-        )
-        figures = (backtest.flips, backtest.jobs_flipped, sum(backtest.counts.values()))
-        if figures != (len(found), len({job for job, *_ in found}), len(found)):
-            raise Violation(11, f"backtest {backtest.pk} says {figures} of what it found: {found}")
-        if len(set(found)) != len(found):
-            raise Violation(5, f"backtest {backtest.pk} found something twice: {found}")
-        gone_through = sum(at >= backtest.cursor for at in backtest.jobs) if backtest.cursor else 0
-        if backtest.jobs_done != gone_through or backtest.jobs_done > backtest.jobs_total:
-            raise Violation(
-                5,
-                f"backtest {backtest.pk} has done {backtest.jobs_done} jobs, and gone through {gone_through}",
-            )
-        if backtest.status not in ("done", "cancelled") or (
-            backtest.status == "done" and backtest.jobs_done != backtest.jobs_total
-        ):
-            raise Violation(9, f"backtest {backtest.pk} is {backtest.status}: {backtest.message}")
+def check_desk() -> None:
+    """What the fault matrix asks of questions, deadlines, notices and backtests."""
+    jobs = list(Job.objects.values_list("pk", flat=True))
+    for found in (*of_questions(jobs), *of_backtests()):
+        number, _, what = found.partition(": ")
+        raise Violation(int(number), what)

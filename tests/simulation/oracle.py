@@ -11,7 +11,7 @@ from runtime.models import Cycle, Decision, Job, ToolCall
 from runtime.tools.record import CallName, idempotency_key
 from runtime.verifying import RecordBroken, replay_record, verify_job
 from runtime.worker import MAX_FRUITLESS_CLAIMS
-from tests.simulation.desk import check_backtests, check_forms, check_notices
+from tests.simulation.desk import check_desk, check_forms
 from tests.simulation.packs import ASKING, PACKS, effect_on_record
 from tests.simulation.violation import Violation
 from tests.simulation.world import World
@@ -25,8 +25,7 @@ def check(world: World, replays: bool = True) -> None:
         _check_stop(job)
         _check_calls(world, job)
     check_forms(world)
-    check_notices()
-    check_backtests()
+    check_desk()
     for page in world.browsers:
         if page.rows != list(range(page.first, page.last + 1)):
             raise Violation(8, f"a page of job {page.job_id} shows {page.rows}")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from tests.simulation.world import Act, World
 
-
 UNDISTURBED = 300  # acts at most
 
 
