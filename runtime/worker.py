@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from django.db import Error, InterfaceError, OperationalError, connections, transaction
+from django.db import Error, connections, transaction
 from django.utils import timezone
 
 from runtime import store
@@ -35,7 +35,7 @@ from runtime.models import Cycle, Job, JobStatus
 from runtime.queue import enqueue_job, stop_requested
 from runtime.recording import Tenure, append_cycle, refuse_rest
 from runtime.stopping import holding
-from runtime.storage_trouble import probe_storage, trouble_in
+from runtime.storage_trouble import DATABASE_AWAY, probe_storage, trouble_in
 from runtime.tool_calls import JobTools, uses_tools
 from runtime.tools.record import Unrecorded
 
@@ -75,7 +75,7 @@ def run_job(job_id: int) -> str:
     while True:
         try:
             epoch = claim_job(int(job_id), worker_name())
-        except (OperationalError, InterfaceError) as error:
+        except DATABASE_AWAY as error:
             if (trouble := trouble_in(error)) is None:
                 raise
             # No job can be taken up. The scheduler enqueues this one again, so this worker need not be fast.
@@ -106,7 +106,7 @@ def _run_recorded(job_id: int, epoch: int) -> str:
     while True:
         try:
             return _run_claimed(job_id, epoch, patience)
-        except (Unrecorded, OperationalError, InterfaceError) as error:
+        except (Unrecorded, *DATABASE_AWAY) as error:
             trouble = trouble_in(error) or probe_storage()
             pause = next(patience.pauses, RECORD_PAUSES[-1] if trouble else None)
             if pause is None:
