@@ -131,11 +131,12 @@ EVERYWHERE = (
     "messages reordered",
     "messages dropped",
     "database locked",
+    "disk full",
     "the database's clock jumps ahead five minutes",
     "the database's clock jumps back five minutes",
 )
 ONLY_ON: dict[str, tuple[str, ...]] = {
-    "sqlite": ("disk full",),
+    "sqlite": (),
     "postgresql": (
         "PostgreSQL restarted",
         "connections to PostgreSQL cut",
