@@ -12,6 +12,7 @@ from converge_site.fragments.gaps import GapLink, link_gaps
 from converge_site.fragments.slots import values_that_stood
 from converge_site.fragments.values import brief_value
 from converge_site.fragments.weather import is_of_tool
+from runtime.engine import ENGINE_VERSION
 from runtime.models import Answer, Conflict, Entry, Job
 
 QUESTIONS = 5
@@ -39,6 +40,8 @@ def read_why(job: Job) -> Why:
             [],
             True,
         )
+    if job.engine_version > ENGINE_VERSION and not job.is_ended:
+        return Why("Why not converged?", _newer(job), _questions(job))
     if job.status == "queued":
         lead = (
             "It waits for a runtime to take it."
@@ -54,6 +57,14 @@ def read_why(job: Job) -> Why:
     of_tools = [gap for gap in others if is_of_tool(gap)]
     items = _questions(job) + link_gaps(job.pk, [gap for gap in others if gap not in of_tools])
     return Why("Why not converged?", _lead(job), items, lacks_tools=bool(of_tools))
+
+
+def _newer(job: Job) -> str:
+    """While hosts are upgraded, some runtimes may be too old for a job that a newer one began."""
+    return (
+        f"It was begun by version {job.engine_version} of the engine, and here version {ENGINE_VERSION} runs. It waits "
+        "for a runtime that is upgraded, and nothing of it is lost."
+    )
 
 
 def _swinging(job: Job) -> Why:

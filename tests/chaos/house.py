@@ -37,7 +37,8 @@ class House:
         self.home.mkdir(mode=0o700)
         self.logs.mkdir(mode=0o700)
         self.kind = kind
-        self.disk = Disk(self.home)
+        # PostgreSQL begins with 40 MB, and keeps up to 80 of its log.
+        self.disk = Disk(self.home) if kind == "sqlite" else Disk(self.root / "pg", 192)
         self.postgres = None if kind == "sqlite" else Postgres(self.root / "pg")
         self.tools = FlakyTools(slow=0.2, retry_after=0)
         self.port = take_port()

@@ -30,7 +30,7 @@ PAIRS = [(wave, pair) for wave in (*WAVES, *POSTGRES_WAVES) for pair in wave.pai
 def outcomes() -> dict[int, dict[str, Any]]:
     """What came of each wave, by its number."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.chaos", "--waves"],
+        [sys.executable, "-m", "tests.chaos", "--at-once", "2", "--waves"],
         cwd=ROOT,
         capture_output=True,
         text=True,
