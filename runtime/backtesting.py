@@ -23,6 +23,7 @@ from runtime import store
 from runtime.backtest import CannotCompare, Flip, RuleChange, Scope, compare, compile_changed, scope_of
 from runtime.engine import PackError, PackSpec
 from runtime.engine.replay import ReplayError
+from runtime.failpoints import failpoint
 from runtime.lease import clock_sql
 from runtime.models import Backtest, BacktestFlip, Conflict, Entry, Job
 from runtime.queue import enqueue_backtest, read_queued_backtests, stop_requested
@@ -64,6 +65,7 @@ def run_slice(backtest_id: int) -> str:
         text = f"{MOST_TRIES} workers died of it after {last}. What was found until then is shown."
         _write(taken, Slice(), "failed", 0.0, text)
         return "failed"
+    failpoint("backtest.after_claim")
     began = time.perf_counter()
     found = work(taken, began + SLICE_SECONDS)
     is_done = taken.jobs_done + len(found.done) >= taken.jobs_total
@@ -218,6 +220,7 @@ def _write(taken: Backtest, found: Slice, status: str, seconds: float, message: 
         BacktestFlip.objects.bulk_create(_rows(taken, found.flips), batch_size=500)
         if status == "queued":
             transaction.on_commit(partial(_enqueue_next, taken.pk))
+        failpoint("backtest.before_commit")
     return status
 
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.db import Error, connection, connections, transaction
 
+from runtime.engine import ENGINE_VERSION
 from runtime.failpoints import failpoint
 from runtime.models import AuditRecord, Job
 
@@ -61,7 +62,8 @@ def over_sql() -> str:
 def claim_job(job_id: int, worker: str) -> int | None:
     """Claims a job that is due and that nobody holds. Returns the new epoch, None if there is nothing to do.
 
-    Due: queued, or running with a lease that is over (its worker died), or stopped with rows in its inbox.
+    Due: queued, or running with a lease that is over (its worker died), or stopped with rows in its inbox. One that a
+    newer engine began is left to runtimes that know that engine: while hosts are upgraded, some are older than others.
     """
     clock = clock_sql()
     with connection.cursor() as cursor:
@@ -69,13 +71,13 @@ def claim_job(job_id: int, worker: str) -> int | None:
             f"""
             UPDATE runtime_job SET epoch = epoch + 1, lease_until = {clock} + %s, worker = %s, status = 'running',
                 started_at = COALESCE(started_at, CURRENT_TIMESTAMP)
-            WHERE id = %s AND {over_sql()}
+            WHERE id = %s AND {over_sql()} AND engine_version <= %s
               AND status NOT IN ('cancelled', 'failed')
               AND (status IN ('queued', 'running') OR EXISTS (
                 SELECT 1 FROM runtime_decision d WHERE d.job_id = runtime_job.id AND d.status = 'pending'))
             RETURNING epoch
             """,
-            [LEASE_SECONDS, worker, job_id],
+            [LEASE_SECONDS, worker, job_id, ENGINE_VERSION],
         )
         row = cursor.fetchone()
     return int(row[0]) if row else None

@@ -24,7 +24,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
-from django.db import Error, InterfaceError, OperationalError, close_old_connections, connections
+from django.db import Error, close_old_connections, connections
 from django.utils.module_loading import import_string
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -38,6 +38,7 @@ from rq.timeouts import BaseDeathPenalty
 from rq.worker_registration import register
 
 from runtime.failpoints import failpoint
+from runtime.storage_trouble import DATABASE_AWAY
 
 QUEUE_NAME = "converge"
 # The two things that a message may make a worker do. Each takes one id: of a job, or of a backtest.
@@ -270,7 +271,7 @@ class IdOnlyJob(Job):
         try:
             import_string(function)(argument)
             failpoint("queue.before_finish")
-        except (OperationalError, InterfaceError):
+        except DATABASE_AWAY:
             InProcessWorker.is_database_in_doubt = True
             raise
         finally:

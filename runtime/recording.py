@@ -28,6 +28,11 @@ from runtime.stop_words import words_of_stop
 
 ACTIVITY_LENGTH = 30
 MAX_REASON = 500
+# A runtime that is stopped between the statements of a batch keeps its job's row locked, and is not "idle in
+# transaction" to PostgreSQL. From 17 on a whole transaction can be bounded: to less than a takeover may take on several
+# hosts (60 s), and to many times what the widest cycle takes.
+TRANSACTION_SECONDS = 40.0
+PG_WITH_TRANSACTION_TIMEOUT = 170_000
 
 _HAS_MAIL = """
     EXISTS (SELECT 1 FROM runtime_decision d WHERE d.job_id = runtime_job.id AND d.status = 'pending')
@@ -103,7 +108,7 @@ def append_cycle(
                 ],
             )
             # After the entries: PostgreSQL ends a transaction that stands still (see settings), but not one whose last
-            # words were a batch, and a runtime that is stopped here would keep its job's row locked.
+            # words were a batch; that takes as long as a transaction may at most.
             cursor.execute(
                 _INSERT_CYCLE,
                 [
@@ -181,13 +186,21 @@ def _update_job(
     lease = "lease_until = NULL" if stop is not None else f"lease_until = {clock_sql()} + {LEASE_SECONDS}"
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE runtime_job SET {sets}, {lease} WHERE id = %s AND epoch = %s RETURNING {_HAS_MAIL}",
+            f"UPDATE runtime_job SET {sets}, {lease} WHERE id = %s AND epoch = %s RETURNING {_HAS_MAIL}{_bound()}",
             [*values.values(), tenure.job_id, tenure.epoch],
         )
         row = cursor.fetchone()
     if row is None:
         raise Fenced(f"job {tenure.job_id}: epoch {tenure.epoch} is superseded")
     return bool(row[0])
+
+
+def _bound() -> str:
+    """For this transaction alone: migrations may take long. Within a statement that is sent anyway."""
+    server: Any = connection
+    if server.vendor != "postgresql" or server.pg_version < PG_WITH_TRANSACTION_TIMEOUT:
+        return ""
+    return f", set_config('transaction_timeout', '{TRANSACTION_SECONDS:g}s', true)"
 
 
 def _recovering_fields(tenure: Tenure, parking: Parking | None, stop: Stop | None) -> dict[str, Any]:

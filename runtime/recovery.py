@@ -121,13 +121,14 @@ def wake_due() -> int:
     Of the jobs that wait for a tool whose breaker is open, as many go on as may probe it; the others stay due until
     it closes, or a hundred jobs would be taken up to be told that it is open. They keep nobody else waiting.
     """
-    allowed = _Allowance()
+    allowed: _Allowance | None = None
     passed_over: set[str] = set()
     woken = 0
     while woken < MOST_AT_ONCE:
         due = _due("retry_at", passed_over)
         if not due:
             break
+        allowed = allowed or _Allowance()
         for job_id, waits in due:
             if waits not in passed_over and allowed.take(waits.split()):
                 woken += _safely(_wake, job_id)

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, connection
 
 FULL: Final = "full"
 READ_ONLY: Final = "read-only"
 BROKEN: Final = "broken"
+# What is raised where the database is away, or has cut somebody off. PostgreSQL calls it an internal error when it ends
+# a transaction that stood still.
+DATABASE_AWAY: Final = (OperationalError, InterfaceError, InternalError)
 PROBE_BYTES = 64 * 1024  # some pages and their log: what a small cycle takes
 
 _SQLITE_SAYS = (

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from django.db import Error, InterfaceError, OperationalError, connections, transaction
+from django.db import Error, connections, transaction
 from django.utils import timezone
 
 from runtime import store
@@ -36,7 +36,7 @@ from runtime.models import Cycle, Job, JobStatus
 from runtime.queue import enqueue_job, stop_requested
 from runtime.recording import Tenure, append_cycle, refuse_rest
 from runtime.stopping import holding
-from runtime.storage_trouble import probe_storage, trouble_in
+from runtime.storage_trouble import DATABASE_AWAY, probe_storage, trouble_in
 from runtime.tool_calls import JobTools, uses_tools
 from runtime.tools.record import Unrecorded
 
@@ -76,7 +76,7 @@ def run_job(job_id: int) -> str:
     while True:
         try:
             epoch = claim_job(int(job_id), worker_name())
-        except (OperationalError, InterfaceError) as error:
+        except DATABASE_AWAY as error:
             if (trouble := trouble_in(error)) is None:
                 raise
             # No job can be taken up. The scheduler enqueues this one again, so this worker need not be fast.
@@ -103,13 +103,13 @@ def _run_recorded(job_id: int, epoch: int) -> str:
     is away may be away for this worker alone, so another gets its turn after a while; a disk that is full is full for
     all, and is waited for.
     """
-    pauses = iter(RECORD_PAUSES)
+    patience = _Patience()
     while True:
         try:
-            return _run_claimed(job_id, epoch)
-        except (Unrecorded, OperationalError, InterfaceError) as error:
+            return _run_claimed(job_id, epoch, patience)
+        except (Unrecorded, *DATABASE_AWAY) as error:
             trouble = trouble_in(error) or probe_storage()
-            pause = next(pauses, RECORD_PAUSES[-1] if trouble else None)
+            pause = next(patience.pauses, RECORD_PAUSES[-1] if trouble else None)
             if pause is None:
                 raise
             log.warning(
@@ -121,6 +121,20 @@ def _run_recorded(job_id: int, epoch: int) -> str:
             return _leave_unfinished(job_id, epoch)
         if not _is_still_ours(job_id, epoch):
             raise Fenced(f"job {job_id}: epoch {epoch} is superseded")
+
+
+class _Patience:
+    """How long the database is waited for, from pause to pause; anew once it has taken a cycle, for a long job may
+    meet troubles that have nothing to do with each other."""
+
+    def __init__(self) -> None:
+        self.pauses = iter(RECORD_PAUSES)
+        self._cycle = 0
+
+    def begin_after(self, cycle: int) -> None:
+        """The job is taken up after this cycle."""
+        if cycle > self._cycle:
+            self._cycle, self.pauses = cycle, iter(RECORD_PAUSES)
 
 
 def _is_still_ours(job_id: int, epoch: int) -> bool:
@@ -144,8 +158,9 @@ def _wait(seconds: float) -> bool:
     return not stop_requested()
 
 
-def _run_claimed(job_id: int, epoch: int) -> str:
-    job = Job.objects.get(pk=job_id)
+def _run_claimed(job_id: int, epoch: int, patience: _Patience) -> str:
+    job = Job.objects.select_related("input").get(pk=job_id)
+    patience.begin_after(job.cycle)
     if _is_fruitless(job, epoch):
         text = f"Its runtime died {MAX_FRUITLESS_CLAIMS} times in cycle {job.cycle + 1} without finishing it."
         return _fail(job_id, epoch, text)

@@ -19,6 +19,7 @@ from converge_site.fragments.slots import values_that_stood
 from converge_site.fragments.then import questions_then
 from converge_site.fragments.values import brief_value
 from converge_site.fragments.weather import is_of_tool
+from runtime.engine import ENGINE_VERSION
 from runtime.models import Answer, Conflict, Decision, Entry, Job
 
 QUESTIONS = 5
@@ -68,6 +69,8 @@ def read_why(job: Job, moment: Moment | None = None) -> Why:
         lead = "Nothing is left to run, nothing is open, and every tier is reached."
         return Why("Why it converged", lead, calm=True)
     found: dict[str, list[GapLink]] = {ASKED: _questions(job, moment)}
+    if job.engine_version > ENGINE_VERSION and not job.is_ended:
+        return Why(NOT_YET, _newer(job), _grouped(found))
     if job.is_active:
         lead = _queued(job) if job.status == "queued" else _running(job)
         _add_work(found, job, moment)
@@ -87,6 +90,14 @@ def read_why(job: Job, moment: Moment | None = None) -> Why:
     # How the tools were is in no journal; that they failed is.
     then = link_gaps(job.pk, of_tools) if moment is not None else []
     return Why(NOT_YET, lead, _grouped(found), lacks_tools=bool(of_tools), tools_then=then)
+
+
+def _newer(job: Job) -> str:
+    """While hosts are upgraded, some runtimes may be too old for a job that a newer one began."""
+    return (
+        f"It was begun by version {job.engine_version} of the engine, and here version {ENGINE_VERSION} runs. It waits "
+        "for a runtime that is upgraded, and nothing of it is lost."
+    )
 
 
 def _grouped(found: dict[str, list[GapLink]]) -> list[Group]:

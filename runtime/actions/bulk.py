@@ -16,6 +16,7 @@ from django.db.models import QuerySet
 from runtime.actions.audit import Person
 from runtime.actions.deciding import Choice, answer_hold, decide_conflict, side_kept
 from runtime.actions.refusals import Refused
+from runtime.failpoints import failpoint
 from runtime.models import Conflict, Decision
 from runtime.models.job import ENDED
 from runtime.shapes import side_like
@@ -63,6 +64,7 @@ def decide_alike(
     receipts = {pk: receipt_of(receipt, pk) for pk in named}
     known = {row.receipt: row for row in rows_of_form(receipt).filter(by_id=user.pk)}
     for together in _by_job(named, found):
+        failpoint("bulk.between")
         with transaction.atomic():  # each of them has a savepoint of its own
             for pk in together:
                 row = known.get(receipts[pk])

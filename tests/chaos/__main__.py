@@ -17,8 +17,10 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +44,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="cvg-chaos-") as directory:
         template = str(Path(directory) / "template.sqlite3")
         began = time.monotonic()
-        found = []
-        for group in _groups(asked):
+        found: list[dict[str, Any]] = []
+        lock = threading.Lock()
+
+        def run(group: dict[str, Any]) -> None:
             for outcome in run_child(group | {"template": template, "keep_logs": asked.logs}):
-                report.tell_run(outcome, len(found))
-                found.append(outcome)
+                with lock:
+                    report.tell_run(outcome, len(found))
+                    found.append(outcome)
+
+        with ThreadPoolExecutor(asked.at_once) as pool:
+            list(pool.map(run, _groups(asked)))
         return report.tell_all(found, time.monotonic() - began)
 
 
@@ -59,6 +67,9 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="this seed alone")
     parser.add_argument(
         "--waves", nargs="*", type=int, help="the pairs of `make test`: all, or those of these waves"
+    )
+    parser.add_argument(
+        "--at-once", type=int, default=1, help="installations side by side; runs mostly wait (default 1)"
     )
     parser.add_argument("--soak", type=int, default=0, metavar="SECONDS", help="a soak of so many seconds")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite", help="of the soak")
@@ -80,8 +91,9 @@ def _groups(asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for start in range(0, len(runs), AT_A_TIME * 4):
         for database in ("sqlite", "postgresql"):
             mine = [run for run, on in runs[start : start + AT_A_TIME * 4] if on == database]
-            for at in range(0, len(mine), AT_A_TIME):
-                yield {"database": database, "runs": mine[at : at + AT_A_TIME]}
+            most = AT_A_TIME if asked.waves is None else -(-len(mine) // asked.at_once)
+            for at in range(0, len(mine), most or 1):
+                yield {"database": database, "runs": mine[at : at + most]}
 
 
 def run_child(asked: dict[str, Any]) -> Iterable[dict[str, Any]]:

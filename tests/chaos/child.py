@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 from tests.chaos.house import House
+
+CLEARED_WITHIN = 30.0  # seconds
 
 
 def main(asked: dict[str, Any]) -> None:
@@ -56,12 +59,19 @@ def _say(found: dict[str, Any]) -> None:
 
 
 def _end_with_parent() -> None:
-    """Ends when stdin does: whoever started this is gone."""
+    """Ends when stdin does: whoever started this is gone. Also then no process and no mounted disk is left behind."""
+
+    def leave(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.exit(3)
 
     def watch() -> None:
         sys.stdin.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(CLEARED_WITHIN)
         os._exit(3)
 
+    signal.signal(signal.SIGTERM, leave)
     threading.Thread(target=watch, daemon=True).start()
 
 

@@ -20,13 +20,12 @@ BLOCK = 65_536
 
 
 class Disk:
-    """Where SQLite's files lie: a small disk of its own where this user may mount one."""
+    """Where the database's files lie: a small disk of its own where this user may mount one."""
 
-    MEGABYTES = 96
-
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, megabytes: int = 96) -> None:
         self.home = home
-        command = ["mount", "-t", "tmpfs", "-o", f"size={self.MEGABYTES}m,mode=0700", "tmpfs", str(home)]
+        home.mkdir(mode=0o700, exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0700", "tmpfs", str(home)]
         done = subprocess.run(command, capture_output=True, check=False) if shutil.which("mount") else None
         self.is_mounted = done is not None and done.returncode == 0
 

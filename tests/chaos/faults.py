@@ -214,7 +214,7 @@ def _lock(house: House, draws: random.Random, seconds: float) -> None:
         _pause(seconds)
 
 
-@_fault("disk full", 5.0, on=("sqlite",))
+@_fault("disk full", 5.0)
 def _fill(house: House, draws: random.Random, seconds: float) -> None:
     with house.disk.full(house.pids()):
         _pause(seconds)

@@ -52,10 +52,17 @@ def main() -> None:
 
 def _load() -> None:
     """What every process will need; nothing that opens a connection or starts a thread."""
+    from django.conf import settings
     from django.urls import get_resolver
 
+    from runtime import backtesting
     from runtime.agents import all_packs
     from runtime.worker import settle_process
+
+    if settings.CONVERGE_LEASE_SECONDS < backtesting.SILENCE_SECONDS:
+        # What is over soon is found soon, and there are enough slices to strike.
+        backtesting.SLICE_SECONDS, backtesting.JOB_SECONDS = 0.05, 1.0
+        backtesting.SILENCE_SECONDS = settings.CONVERGE_LEASE_SECONDS
 
     for name in LOADED:
         import_module(name)

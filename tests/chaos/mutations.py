@@ -35,9 +35,9 @@ MUTATIONS = (
     Mutation(
         "the epoch check of every append",
         "runtime/recording.py",
-        'WHERE id = %s AND epoch = %s RETURNING {_HAS_MAIL}",\n            '
+        'WHERE id = %s AND epoch = %s RETURNING {_HAS_MAIL}{_bound()}",\n            '
         "[*values.values(), tenure.job_id, tenure.epoch],",
-        'WHERE id = %s RETURNING {_HAS_MAIL}",\n            [*values.values(), tenure.job_id],',
+        'WHERE id = %s RETURNING {_HAS_MAIL}{_bound()}",\n            [*values.values(), tenure.job_id],',
         ("tests/runtime/test_fencing.py", "wave 21"),
     ),
     Mutation(

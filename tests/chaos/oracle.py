@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.desk import of_backtests, of_questions
 from tests.chaos.house import House
 from tests.chaos.people import Book
 from tests.chaos.viewers import Viewer
@@ -34,6 +35,7 @@ def find_violations(book: Book, watch: Watch, viewers: Iterable[Viewer] = ()) ->
         about = f"(job {job.pk}, {book.jobs[job.pk]})"
         found += [f"{what} {about}" for what in (*_of_job(job, watch), *_of_calls(job, watch.house))]
     found += list(_of_posts(book))
+    found += [*of_questions(list(book.jobs)), *of_backtests(book.backtests)]
     for viewer in viewers:
         found += [f"8: {fault}" for fault in viewer.faults]
     if watch.broken:

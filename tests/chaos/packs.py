@@ -95,4 +95,32 @@ QUIZ_SEEDS: list[dict[str, Any]] = [
     {"key": "question", "subject": name, "value": f"is it {name}?"} for name in ("big", "old", "red")
 ]
 
-PACKS = ("stroll", "debate", "quiz")
+# `vote`: nobody answers in time, and the rule's outcome comes.
+vote = Pack("vote", tiers=["Voted"], answer=["result"])
+vote.key("motion", schema={"type": "integer"}, seed=True)
+vote.key("ballot", schema={"type": "string"})
+vote.key("result", schema={"type": "string"})
+vote.operator("until the bell", keys=["ballot"], deadline=2.0, outcome="strongest", remind=1.0)
+
+
+@vote.each("motion", writes=["ballot"], required=True)
+def ayes(motion: Fact, view: View) -> Proposal:
+    """Are fewer."""
+    return propose("ballot", motion.subject, "aye", 0.6)
+
+
+@vote.each("motion", writes=["ballot"], required=True)
+def noes(motion: Fact, view: View) -> Proposal:
+    """Are more."""
+    return propose("ballot", motion.subject, "no", 0.8)
+
+
+@vote.each("ballot", writes=["result"], required=True)
+def count_votes(ballot: Fact, view: View) -> Proposal:
+    """Tells what was voted."""
+    return propose("result", ballot.subject, ballot.value)
+
+
+VOTE_SEEDS: list[dict[str, Any]] = [{"key": "motion", "subject": f"motion {n}", "value": n} for n in (1, 2)]
+
+PACKS = ("stroll", "debate", "quiz", "vote")

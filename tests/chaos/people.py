@@ -9,6 +9,7 @@ import random
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -17,6 +18,7 @@ from tests.chaos.house import HOST, House
 
 TOKEN = "a" * 32  # the same in cookie and form is what Django asks for
 PATIENCE = 4.0  # seconds for an answer
+ALONG = 0.5  # the share of forms that answer all like questions at once
 
 
 @dataclass
@@ -25,7 +27,7 @@ class Post:
 
     by: str
     path: str
-    fields: dict[str, str]
+    fields: dict[str, str | list[str]]
     receipt: str
     act: str
     status: int = 0
@@ -47,10 +49,11 @@ class Post:
 
 @dataclass
 class Book:
-    """All that people did in one run, and the jobs they submitted: pack by id."""
+    """All that people did in one run; the jobs they submitted, pack by id; and the backtests they began."""
 
     posts: list[Post] = field(default_factory=list)
     jobs: dict[int, str] = field(default_factory=dict)
+    backtests: list[int] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -67,7 +70,13 @@ class People:
     def submit(self, pack: str, seeds: list[dict[str, Any]], by: str = "otto", until: float = 60.0) -> int:
         """Submits until the page of the job is the answer; gives its number."""
         key = uuid.uuid4().hex
-        fields = {"pack": pack, "mode": "paste", "text": json.dumps(seeds), "do": "create", "submit_key": key}
+        fields: dict[str, str | list[str]] = {
+            "pack": pack,
+            "mode": "paste",
+            "text": json.dumps(seeds),
+            "do": "create",
+            "submit_key": key,
+        }
         post = Post(by, "/jobs/new", fields, key, "submit")
         if not self.insist(post, until):
             raise RuntimeError(f"a job could not be submitted: {post.status} {post.said[:300]}")
@@ -117,7 +126,7 @@ class People:
             line.request(
                 "POST",
                 post.path,
-                urlencode(fields),
+                urlencode(fields, doseq=True),
                 {
                     "Content-Type": "application/x-www-form-urlencoded",
                     "Cookie": f"{session}={self.house.sessions[post.by]}; {csrf}={TOKEN}",
@@ -165,14 +174,53 @@ class People:
         with self.book.lock:
             jobs = list(self.book.jobs)
         wanted = []
-        for row in Conflict.objects.filter(job_id__in=jobs, status="open").order_by("id"):
-            is_hold = row.kind == "hold"
-            for by in ("olga", "oscar") if is_hold else ("otto",):
+        # What has a deadline is left to the clock.
+        rows = Conflict.objects.filter(job_id__in=jobs, status="open", deadline_at=None).order_by("id")
+        for row in (found := list(rows)):
+            for by in ("olga", "oscar") if row.kind == "hold" else ("otto",):
                 mark = (row.pk, row.version, by)
-                if mark in done:
-                    continue
-                choice = "approve" if is_hold else str(len(row.subject) % len(row.sides))
-                fields = {"choice": choice, "version": row.version}
-                path, act = f"/conflicts/{row.pk}/decide/", "approve" if is_hold else "decide"
-                wanted.append((Post(by, path, fields, uuid.uuid4().hex, act), mark))
+                if mark not in done:
+                    wanted.append((self._answer_to(row, by, found), mark))
         return wanted
+
+    def _answer_to(self, row: Any, by: str, found: Sequence[Any]) -> Post:
+        """The form of one question, as the page fills it in; now and then with the like ones ticked."""
+        from converge_site.forms.decide import name_of_value
+
+        is_hold = row.kind == "hold"
+        choice = (
+            "approve" if is_hold else name_of_value(row.sides[len(row.subject) % len(row.sides)]["value"])
+        )
+        fields: dict[str, str | list[str]] = {"choice": choice, "version": row.version, "rule": row.rule}
+        like = [
+            f"{other.pk}:{other.version}" for other in found if other.shape == row.shape and other is not row
+        ]
+        if like and self.draws.random() < ALONG:
+            fields |= {"along": "1", "like": like}
+        path, act = f"/conflicts/{row.pk}/decide/", "approve" if is_hold else "decide"
+        return Post(by, path, fields, uuid.uuid4().hex, act)
+
+    # Trying rules
+
+    def try_rule(self, pack: str, seconds: float = 60.0) -> None:
+        """Begins a backtest of the pack's first rule, as soon as there is a job to try it on."""
+        from django.contrib.auth.models import User
+        from django.db import DatabaseError, connections
+
+        from runtime.actions import Refused
+        from runtime.actions.backtests import start_backtest
+        from runtime.models import GovernanceRule
+
+        receipt, until = uuid.uuid4().hex, time.monotonic() + seconds
+        while time.monotonic() < until and not self._ended.wait(0.1):
+            try:
+                rule = GovernanceRule.objects.filter(pack__name=pack).order_by("id")[0]
+                begun = start_backtest(User.objects.get(username="otto"), rule.pk, receipt=receipt)
+            except Refused:
+                continue  # no job has been run yet
+            except DatabaseError:
+                connections.close_all()
+                continue
+            with self.book.lock:
+                self.book.backtests.append(begun.pk)
+            return

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 DATABASES = ("sqlite", "postgresql")
-JOBS = ("stroll", "debate", "quiz")
+JOBS = ("stroll", "debate", "quiz", "vote")
+TRIED = "backtest"  # among a plan's jobs: a rule of the debates is tried on past ones
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,15 @@ WORKER_POINTS: dict[str, tuple[str, ...]] = {
     "call.after_record": ("kill", "stop", "raise", "delay:1"),
     "lease.before_renew": ("kill", "stop", "raise:OperationalError", "raise", "delay:4"),
     "event.before_send": ("kill", "stop", "raise:ConnectionError", "delay:2"),
+    "backtest.after_claim": ("kill", "stop", "raise:OperationalError", "delay:4"),
+    "backtest.before_commit": ("kill", "stop", "raise:OperationalError", "delay:1"),
 }
 WEB_POINTS: dict[str, tuple[str, ...]] = {
     "submit.before_commit": ("kill", "stop", "raise:OperationalError", "delay:1"),
     "submit.after_commit": ("kill", "stop", "raise", "delay:1"),
     "decision.before_commit": ("kill", "stop", "raise:OperationalError", "delay:1"),
     "decision.after_commit": ("kill", "stop", "raise", "delay:1"),
+    "bulk.between": ("kill", "stop", "raise:OperationalError", "delay:1"),
     "queue.before_enqueue": ("kill", "stop", "raise:ConnectionError", "delay:1"),
     "tail.before_read": ("kill", "stop", "raise:OperationalError", "raise", "delay:1"),
     "tail.before_send": ("kill", "stop", "raise:OperationalError", "raise", "delay:1"),
@@ -88,6 +92,8 @@ WEB_POINTS: dict[str, tuple[str, ...]] = {
 SCHEDULER_POINTS: dict[str, tuple[str, ...]] = {
     "reconcile.before_enqueue": ("kill", "stop", "raise:OperationalError", "delay:2"),
     "queue.before_enqueue": ("kill", "stop", "delay:2"),
+    "deadline.before_commit": ("kill", "stop", "raise:OperationalError", "delay:1"),
+    "deadline.after_commit": ("kill", "stop", "delay:1"),
 }
 POINTS = {"worker": WORKER_POINTS, "web": WEB_POINTS, "scheduler": SCHEDULER_POINTS}
 
@@ -125,11 +131,12 @@ EVERYWHERE = (
     "messages reordered",
     "messages dropped",
     "database locked",
+    "disk full",
     "the database's clock jumps ahead five minutes",
     "the database's clock jumps back five minutes",
 )
 ONLY_ON: dict[str, tuple[str, ...]] = {
-    "sqlite": ("disk full",),
+    "sqlite": (),
     "postgresql": (
         "PostgreSQL restarted",
         "connections to PostgreSQL cut",
@@ -167,8 +174,7 @@ def plan_of_seed(seed: int) -> Plan:
         draw_fault(draws, database, round(draws.uniform(0, 4), 1)) for _ in range(draws.randrange(1, 4))
     ]
     jobs = [draws.choice(JOBS) for _ in range(draws.randrange(4, 7))]
-    if draws.random() < 0.5:
-        jobs.append("cancelled")
+    jobs += [extra for extra in ("cancelled", TRIED) if draws.random() < 0.5]
     return Plan(
         f"seed {seed}", seed, database, tuple(armed), tuple(events), tuple(jobs), draws.randrange(2, 4)
     )
@@ -176,12 +182,16 @@ def plan_of_seed(seed: int) -> Plan:
 
 # The pairs of `make test`: in each wave one fault of the surroundings, and failpoints in every kind of process.
 def _wave(
-    number: int, fault: tuple[str, float], *plans: str, database: str = "sqlite", at: float = 0.8
+    number: int,
+    fault: tuple[str, float],
+    *plans: str,
+    database: str = "sqlite",
+    at: float = 0.8,
+    jobs: tuple[str, ...] = ("stroll", "debate", "quiz", "cancelled"),
 ) -> Plan:
     places = {name: member for member, points in reversed(POINTS.items()) for name in points}
     armed = tuple(Armed(places[plan.partition("=")[0]], plan) for plan in plans)
     pairs = tuple(f"{plan} with {fault[0]}" for plan in plans)
-    jobs = ("stroll", "debate", "quiz", "cancelled")
     return Plan(fault[0], number, database, armed, (Event(at, *fault),), jobs, 2, True, pairs)
 
 
@@ -251,6 +261,15 @@ WAVES: tuple[Plan, ...] = (
         "call.before_record=raise@1",
         "worker.after_claim=raise@1",
     ),
+    _wave(
+        9,
+        ("messages late", 2.0),
+        "bulk.between=kill@1",
+        "deadline.after_commit=kill@1",
+        "backtest.before_commit=kill@1",
+        "backtest.after_claim=stop@1",
+        jobs=("debate", "vote", "debate", TRIED),
+    ),
 )
 POSTGRES_WAVES: tuple[Plan, ...] = (
     _wave(
@@ -265,6 +284,8 @@ POSTGRES_WAVES: tuple[Plan, ...] = (
         ("PostgreSQL restarted", 0),
         "submit.after_commit=raise@1",
         "cycle.after_commit=kill@2",
+        "deadline.before_commit=kill@1",
+        jobs=("stroll", "debate", "quiz", "vote", "cancelled"),
         database="postgresql",
     ),
 )

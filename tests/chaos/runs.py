@@ -16,12 +16,20 @@ from tests.chaos.house import House
 from tests.chaos.members import RESUMED_AFTER
 from tests.chaos.oracle import FINAL, IDLE_LIMIT, find_violations
 from tests.chaos.people import Book, People
-from tests.chaos.plans import Event, Plan
+from tests.chaos.plans import TRIED, Event, Plan
 from tests.chaos.viewers import Viewer
 from tests.chaos.watch import Watch
 
 AFTER_HEALING = 60.0  # seconds for everything to end; what is due must begin much sooner (IDLE_LIMIT)
 VIEWERS_WITHIN = 5.0  # seconds after healing and the last entry
+
+
+def _needed_for(missing: set[str]) -> str:
+    """A job in which a place is met that was not met yet."""
+    part = next(iter(sorted(missing))).partition(".")[0]
+    if "lease.before_renew" in missing:
+        return "long"
+    return {"call": "quiz", "deadline": "vote", "backtest": TRIED}.get(part, "debate")
 
 
 @dataclass
@@ -149,22 +157,24 @@ class Run:
             missing = wanted - set(Counter(self.house.strikes()) - before)
             if not missing:
                 return
-            calls = any(name.startswith("call.") for name in missing)
-            self._submit("quiz" if calls else "long" if "lease.before_renew" in missing else "debate")
+            self._submit(_needed_for(missing))
             wait_for(lambda: not wanted - set(Counter(self.house.strikes()) - before), 1.5)
         if missing := wanted - set(Counter(self.house.strikes()) - before):
             self.outcome.violations.append(f"0: the plan was not carried out, never met: {sorted(missing)}")
 
     def _submit(self, kind: str) -> None:
-        from tests.chaos.packs import DEBATE_SEEDS, QUIZ_SEEDS, stroll_seeds
+        from tests.chaos.packs import DEBATE_SEEDS, QUIZ_SEEDS, VOTE_SEEDS, stroll_seeds
 
+        if kind == TRIED:
+            threading.Thread(target=self.people.try_rule, args=("debate",), daemon=True).start()
+            return
         if kind == "cancelled":
             job = self.people.submit("stroll", stroll_seeds(400))
             threading.Thread(target=self._cancel, args=(job,), daemon=True).start()
         else:
             steps = self.draws.randrange(8, 20)
             seeds = {"stroll": stroll_seeds(steps), "debate": DEBATE_SEEDS, "quiz": QUIZ_SEEDS}
-            seeds["long"] = stroll_seeds(60)
+            seeds["vote"], seeds["long"] = VOTE_SEEDS, stroll_seeds(60)
             job = self.people.submit("stroll" if kind == "long" else kind, seeds[kind])
         if len(self.viewers) < 3:
             manner = ("quick", "slow", "half-open")[len(self.viewers)]
@@ -192,11 +202,13 @@ class Run:
         self.watch.healed_at = time.monotonic()
 
     def _settle(self) -> None:
-        from runtime.models import Job
+        from runtime.models import Backtest, Job
 
         def all_ended() -> bool:
             with self.book.lock:
-                jobs = list(self.book.jobs)
+                jobs, backtests = list(self.book.jobs), list(self.book.backtests)
+            if Backtest.objects.filter(pk__in=backtests).exclude(status="done").exists():
+                return False
             return Job.objects.filter(pk__in=jobs, status__in=FINAL).count() == len(jobs)
 
         if not wait_for(all_ended, AFTER_HEALING + IDLE_LIMIT):

@@ -14,7 +14,7 @@ from tests.chaos.faults import FAULTS
 from tests.chaos.house import House
 from tests.chaos.members import usage_of
 from tests.chaos.oracle import FINAL, IDLE_LIMIT, find_violations, replay_elsewhere
-from tests.chaos.packs import DEBATE_SEEDS, QUIZ_SEEDS, stroll_seeds
+from tests.chaos.packs import DEBATE_SEEDS, QUIZ_SEEDS, VOTE_SEEDS, stroll_seeds
 from tests.chaos.people import Book, People
 from tests.chaos.plans import POINTS, draw_fault
 from tests.chaos.viewers import Viewer
@@ -135,11 +135,12 @@ class Soak:
             due += pause
             if due < time.monotonic() - pause:
                 self.late += 1
-            kind = kinds.choices(("stroll", "debate", "quiz"), (6, 2, 2))[0]
+            kind = kinds.choices(("stroll", "debate", "quiz", "vote"), (6, 2, 2, 1))[0]
             seeds = {
                 "stroll": stroll_seeds(kinds.randrange(5, 30)),
                 "debate": DEBATE_SEEDS,
                 "quiz": QUIZ_SEEDS,
+                "vote": VOTE_SEEDS,
             }
             try:
                 job = self.people.submit(kind, seeds[kind])

@@ -20,13 +20,16 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from converge_site.live.tailer import Tailer
 from runtime import failpoints, lease, queue
+from runtime.actions.backtests import start_backtest
+from runtime.actions.bulk import decide_alike
+from runtime.deadlines import expire_due
 from runtime.failpoints import NAMES, RAISES, FailpointReached, arm, failpoint, hits, read_failpoints
-from runtime.models import Agent, Job, Tool
+from runtime.models import Agent, Backtest, Conflict, GovernanceRule, Job, Tool
 from runtime.reconciler import reconcile_once
 from runtime.tools.flaky import FlakyTools
 from tests.runtime.fixtures import Use, empty_queue, installed, use_packs
-from tests.runtime.packs import ASKER_SEEDS, ECHO_SEEDS
-from tests.runtime.stage import submit, tell
+from tests.runtime.packs import ASKER_SEEDS, ECHO_SEEDS, TIMED_SEEDS
+from tests.runtime.stage import person, question, receipt, run, submit, tell
 from tests.waiting import eventually
 
 __all__ = ["empty_queue", "installed", "use_packs"]
@@ -67,10 +70,10 @@ class Line:
 
 
 def _do_everything(use: Use, redis: Redis, monkeypatch: pytest.MonkeyPatch, line: Line) -> None:
-    """A job with a tool, a row from a person, a lost message, a renewed lease, a viewer."""
+    """A job with a tool, a row from a person, a lost message, a renewed lease, questions, a backtest, a viewer."""
     from runtime.tools import session
 
-    use("echo", "asker")
+    use("echo", "asker", "timed")
     arm({"queue.after_dequeue": failpoints.Failpoint("queue.after_dequeue", "raise", at=1_000)})
     with FlakyTools() as tools:
         Tool.objects.filter(name="oracle").update(url=f"{tools.url}/search")
@@ -84,10 +87,25 @@ def _do_everything(use: Use, redis: Redis, monkeypatch: pytest.MonkeyPatch, line
     assert session is not None
     assert set(Job.objects.values_list("status", flat=True)) == {"converged"}
     tell(echo, "add_fact", "otto", key="said", subject="dale", payload={"value": "hello"})
+    _answer_and_let_pass()
     tailer = Tailer()
     tailer.watch(line, ("job", echo.pk))
     tailer._round()
     assert eventually(lambda: "event.before_send" in hits(), 5)
+
+
+def _answer_and_let_pass() -> None:
+    """Three like questions: one form answers two of them, the clock the third; then their rule is tried on jobs."""
+    asked = [question(run(submit("timed", TIMED_SEEDS))) for _ in range(3)]
+    boss = person("olga", "operator")
+    one, other = ((row.pk, row.version) for row in asked[:2])
+    decide_alike(boss, *one, {"none": True}, [other], receipt=receipt())
+    Conflict.objects.filter(pk=asked[2].pk).update(deadline_at=1.0)
+    assert expire_due() == 1
+    rule = GovernanceRule.objects.get(name="price in time")
+    start_backtest(boss, rule.pk, receipt=receipt())
+    queue.work(burst=True)
+    assert Backtest.objects.get().status == "done"
 
 
 def test_nothing_is_counted_or_done_when_they_are_off() -> None:

@@ -17,7 +17,10 @@ import pytest
 from tests.chaos.plans import POSTGRES_WAVES, WAVES, Plan
 from tests.chaos.report import repro_of
 
-pytestmark = pytest.mark.skipif("TEST_DATABASE_URL" in os.environ, reason="the waves choose their databases")
+pytestmark = [
+    pytest.mark.early,
+    pytest.mark.skipif("TEST_DATABASE_URL" in os.environ, reason="the waves choose their databases"),
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS = [(wave, pair) for wave in (*WAVES, *POSTGRES_WAVES) for pair in wave.pairs]
@@ -27,7 +30,7 @@ PAIRS = [(wave, pair) for wave in (*WAVES, *POSTGRES_WAVES) for pair in wave.pai
 def outcomes() -> dict[int, dict[str, Any]]:
     """What came of each wave, by its number."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.chaos", "--waves"],
+        [sys.executable, "-m", "tests.chaos", "--at-once", "2", "--waves"],
         cwd=ROOT,
         capture_output=True,
         text=True,

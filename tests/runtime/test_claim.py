@@ -5,6 +5,9 @@ import threading
 import pytest
 from django.db import connections
 
+from converge_site.fragments.why import read_why
+from runtime import lease
+from runtime.engine import ENGINE_VERSION
 from runtime.lease import claim_job, current_epoch
 from runtime.models import Job
 from tests.runtime.fixtures import Use
@@ -36,6 +39,19 @@ def test_lease_that_is_over_lets_another_claim_under_a_higher_epoch(job: Job) ->
     end_lease(job)
     assert claim_job(job.pk, "second") == 2
     assert current_epoch(job.pk) == 2
+
+
+def test_job_that_a_newer_engine_began_is_left_to_newer_runtimes(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Job.objects.filter(pk=job.pk).update(engine_version=ENGINE_VERSION + 1)
+    assert claim_job(job.pk, "old") is None
+    job.refresh_from_db()
+    assert (job.status, job.epoch) == ("queued", 0)
+    said = read_why(job).lead
+    assert f"version {ENGINE_VERSION + 1} of the engine" in said and "nothing of it is lost" in said
+    monkeypatch.setattr(lease, "ENGINE_VERSION", ENGINE_VERSION + 1)
+    assert claim_job(job.pk, "upgraded") == 1
 
 
 def test_converged_job_is_nobody_s(job: Job) -> None:

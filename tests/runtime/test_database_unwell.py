@@ -43,6 +43,12 @@ def test_job_goes_on_under_the_same_claim(job: Job, place: str) -> None:
     assert job.epoch == 1
 
 
+def test_troubles_of_a_long_job_do_not_add_up(job: Job) -> None:
+    arm(read_failpoints("cycle.after_commit=raise:OperationalError"))
+    check_undisturbed(run(job))
+    assert job.epoch == 1, "each trouble came after a cycle that was taken"
+
+
 def test_last_cycle_that_was_committed_after_all_is_not_run_again(job: Job) -> None:
     arm(read_failpoints("worker.parked=raise:InterfaceError"))
     check_undisturbed(run(job))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import connection
 
+from runtime import recording
+from runtime.failpoints import arm, read_failpoints
 from runtime.models import Job
 from runtime.reconciler import reconcile_once
 from runtime.tools import session
@@ -34,6 +38,28 @@ def test_jobs_go_on_after_the_connection_was_cut(tools: FlakyTools) -> None:
     job = run(submit("asker", ASKER_SEEDS))
     assert (job.status, job.epoch) == ("converged", 1)
     assert tools.requests("search") == 4
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite's one writer cannot be sent away")
+def test_a_cycle_s_transaction_is_ended_in_time_whatever_it_does(
+    use_packs: Use, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also one that stands still in the midst of a batch, which is not idle to the server."""
+    server: Any = connection
+    if server.pg_version < recording.PG_WITH_TRANSACTION_TIMEOUT:
+        pytest.skip("this PostgreSQL bounds no transactions")
+    use_packs("echo")
+    monkeypatch.setattr(recording, "TRANSACTION_SECONDS", 0.5)
+    arm(read_failpoints("cycle.in_transaction=delay:1.5@1"))
+    try:
+        job = run(submit("echo", ECHO_SEEDS))
+    finally:
+        arm({})
+    assert (job.status, job.epoch) == ("converged", 1), "it was taken up again"
+    assert "is taken up again in" in caplog.text
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW transaction_timeout")
+        assert cursor.fetchone() == ("0",), "nothing else is bounded"
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite's one writer cannot be sent away")

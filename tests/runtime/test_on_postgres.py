@@ -13,6 +13,8 @@ from django.db import connection
 
 from tests.postgres_server import on_postgres, pytest_command
 
+pytestmark = pytest.mark.early
+
 # Claims, leases and fences; inboxes and receipts; JSON columns; pages that count, sort and search; several processes.
 SAME = (
     "tests/runtime/test_claim.py",

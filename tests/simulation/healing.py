@@ -11,7 +11,8 @@ FORMS_AT_MOST = 60
 
 _OPEN = """
     SELECT DISTINCT c.job_id FROM runtime_conflict c JOIN runtime_job j ON j.id = c.job_id
-    WHERE c.status = 'open' AND j.status NOT IN ('cancelled', 'failed') ORDER BY c.job_id
+    WHERE c.status = 'open' AND j.status NOT IN ('cancelled', 'failed') AND (c.deadline_at IS NULL OR ?)
+    ORDER BY c.job_id
 """
 
 
@@ -62,8 +63,8 @@ def _is_at_rest(world: World) -> bool:
 
 
 def _answer_what_is_open(world: World) -> bool:
-    """People answer one open question of each job. Returns whether there was any."""
-    rows = world.bench.database.ask(_OPEN)
+    """People answer one open question of each job, or leave those with a deadline. Returns whether there was any."""
+    rows = world.bench.database.ask(_OPEN, not world.leaves_to_clock)
     for (job_id,) in rows:
         number = len(world.people.wishes)
         if number >= FORMS_AT_MOST:

@@ -18,7 +18,17 @@ from django.contrib.auth.models import Group, User
 from django.db import connections
 
 from converge_site.live import hub, tailer, topics
-from runtime import failpoints, lease, queue, reconciler, recovery, tool_calls, worker
+from runtime import (
+    backtesting,
+    failpoints,
+    lease,
+    notices,
+    queue,
+    reconciler,
+    recovery,
+    tool_calls,
+    worker,
+)
 from runtime.actions import inbox, permissions
 from runtime.actions.sync_packs import sync_packs
 from runtime.agents import registry, watch
@@ -53,6 +63,7 @@ class Bench:
         self.gate = SimulatedGate(turns)
         Scene.turns, Scene.oracle, Scene.work_seconds = turns, self.oracle, 0.0
         self.chance.seed(0)
+        notices._pruned_at = None
         self.held: dict[str, tuple[int, int]] = {}  # by process: job and epoch
         if self.database.connection is not None:
             empty(self.database)
@@ -102,7 +113,10 @@ def _wires(bench: Bench) -> list[tuple[Any, str, Any]]:
     turns = bench.turns
     clock, threads = Clock(turns), Threading(turns)
     places: list[tuple[Any, str, Any]] = [
-        (module, "time", clock) for module in (worker, recovery, session, attempts, run_clock, tailer, topics)
+        (module, "time", clock)
+        for module in (
+            *(worker, backtesting, recovery, notices, session, attempts, run_clock, tailer, topics),
+        )
     ]
     places += [(module, "threading", threads) for module in (lease, tailer, watch)]
     places += [
@@ -116,7 +130,11 @@ def _wires(bench: Bench) -> list[tuple[Any, str, Any]]:
         (queue, "_queue", lambda client: bench.redis),
         (recovery, "shared_gate", lambda: bench.gate),
         (tool_calls, "shared_gate", lambda: bench.gate),
-        (worker, "stop_requested", lambda: turns.process is not None and turns.process.asked_to_stop),
+        *(
+            (module, "stop_requested", lambda: turns.process is not None and turns.process.asked_to_stop)
+            for module in (worker, backtesting)
+        ),
+        (backtesting, "SLICE_SECONDS", 0.0),  # a job a slice
         (worker, "worker_name", lambda: turns.process.name if turns.process is not None else ""),
         (worker, "holding", lambda job_id, epoch: _holding(bench, job_id, epoch)),
         (worker, "probe_storage", lambda: None),

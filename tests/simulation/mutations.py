@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+from django.db import transaction
+
 from converge_site.live import topics
-from runtime import lease, reconciler, recording, stopping, store, tool_calls, worker
-from runtime.actions import inbox
-from runtime.models import Decision, Job
+from runtime import (
+    backtesting,
+    deadlines,
+    lease,
+    reconciler,
+    recording,
+    stopping,
+    store,
+    tool_calls,
+    worker,
+)
+from runtime.actions import bulk, inbox
+from runtime.models import Backtest, Conflict, Decision, Job
 from runtime.tool_calls import DbRecorder
 from tests.simulation import world
 
@@ -167,21 +179,74 @@ def _mail_forgotten() -> Patches:
     return [patch.object(store, "has_mail", lambda job_id: False)]
 
 
+class _Apart:
+    """`django.db.transaction`, in which nothing is one transaction."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(transaction, name)
+
+    @staticmethod
+    def atomic() -> Any:
+        return nullcontext()
+
+
 def _cycle_in_two_transactions() -> Patches:
     """Entries and summary are not one transaction."""
-    from contextlib import nullcontext
+    return [patch.object(recording, "transaction", _Apart())]
 
-    class Apart:
-        def __getattr__(self, name: str) -> Any:
-            from django.db import transaction
 
-            return getattr(transaction, name)
+def _deadlines_never_due() -> Patches:
+    return [patch.object(reconciler, "expire_due", lambda: 0)]
 
-        @staticmethod
-        def atomic() -> Any:
-            return nullcontext()
 
-    return [patch.object(recording, "transaction", Apart())]
+def _deadline_in_two_transactions() -> Patches:
+    """That a deadline has passed is noted, and the clock's row written, one after the other."""
+    return [patch.object(deadlines, "transaction", _Apart())]
+
+
+def _told_after_commit() -> Patches:
+    """People are told of questions once the cycle is committed, if its runtime lives on."""
+    original = recording.write_notices
+    return [
+        patch.object(recording, "write_notices", lambda *said: transaction.on_commit(lambda: original(*said)))
+    ]
+
+
+def _told_again() -> Patches:
+    """People are told of whatever question a cycle is about, also of one that they know of."""
+    original = recording._project_questions
+
+    def project(tenure: Any, core: Any, commit: Any, questions: Any, now: Any) -> list[Conflict]:
+        original(tenure, core, commit, questions, now)
+        rows = Conflict.objects.filter(job_id=tenure.job_id, status="open")
+        return [row for row in rows if (row.kind, row.key, row.subject) in questions]
+
+    return [patch.object(recording, "_project_questions", project)]
+
+
+def _backtests_not_repaired() -> Patches:
+    return [patch.object(reconciler, "repair_backtests", lambda: 0)]
+
+
+def _slice_writes_though_taken_away() -> Patches:
+    original = backtesting._write
+
+    def write(taken: Backtest, *found: Any) -> str:
+        taken.touched_at = Backtest.objects.values_list("touched_at", flat=True).get(pk=taken.pk)
+        Backtest.objects.filter(pk=taken.pk).update(status="running")
+        return original(taken, *found)
+
+    return [patch.object(backtesting, "_write", write)]
+
+
+def _flips_apart_from_figures() -> Patches:
+    return [patch.object(backtesting, "transaction", _Apart())]
+
+
+def _likes_have_new_receipts() -> Patches:
+    """Of a form about several questions sent again, all but the first are answered anew."""
+    numbers = itertools.count()
+    return [patch.object(bulk, "receipt_of", lambda receipt, pk: f"{receipt}.{pk}.{next(numbers)}")]
 
 
 class Mutation(NamedTuple):
@@ -210,6 +275,14 @@ MUTATIONS: dict[str, Mutation] = {
     "wake lost while parking": Mutation(_wake_lost_while_parking, 160),
     "mail forgotten": Mutation(_mail_forgotten),
     "a cycle in two transactions": Mutation(_cycle_in_two_transactions),
+    "deadlines never due": Mutation(_deadlines_never_due),
+    "a deadline in two transactions": Mutation(_deadline_in_two_transactions),
+    "people told after the commit": Mutation(_told_after_commit),
+    "people told again": Mutation(_told_again),
+    "backtests not repaired": Mutation(_backtests_not_repaired),
+    "a slice writes though it was taken away": Mutation(_slice_writes_though_taken_away),
+    "flips apart from their figures": Mutation(_flips_apart_from_figures),
+    "like questions answered anew": Mutation(_likes_have_new_receipts),
 }
 
 

@@ -40,6 +40,22 @@ _ROWS = """
 """
 
 
+# What the clock owes somebody: questions past their deadline, and backtests that nobody is at.
+_OVERDUE = """
+    SELECT 'question ' || c.id, c.deadline_at FROM runtime_conflict c JOIN runtime_job j ON j.id = c.job_id
+    WHERE c.status = 'open' AND c.awaiting = '' AND c.expired_at IS NULL AND c.deadline_at <= ?
+        AND j.status NOT IN ('cancelled', 'failed')
+        AND NOT EXISTS (SELECT 1 FROM runtime_decision d WHERE d.job_id = c.job_id AND d.status = 'pending')
+    UNION ALL SELECT 'backtest ' || id, touched_at FROM runtime_backtest WHERE status IN ('queued', 'running')
+    ORDER BY 1
+"""
+_TIMED = """
+    SELECT c.id FROM runtime_conflict c JOIN runtime_job j ON j.id = c.job_id
+    WHERE c.status = 'open' AND c.deadline_at IS NOT NULL AND c.expired_at IS NULL
+        AND j.status NOT IN ('cancelled', 'failed') ORDER BY c.id LIMIT 1
+"""
+
+
 class Row(NamedTuple):
     """A job's row, how much mail it has, how many cycles are in its journal and requests in its record of calls."""
 
@@ -65,7 +81,7 @@ class Observer:
         self._seen = -1
         self.turn_of = ""
         self.rows: dict[int, Row] = {}
-        self._is_healing = False
+        self._healed_at = 0.0
         self._idle_since: dict[int, float] = {}
         self._behind_since: dict[int, float] = {}
         self.longest_idle = 0.0
@@ -124,7 +140,7 @@ class Observer:
 
     def begin_healing(self) -> None:
         """From now on nothing may idle for long."""
-        self._is_healing = True
+        self._healed_at = self._bench.turns.now
         self._idle_since.clear()
 
     def look_at_idle_jobs(self) -> None:
@@ -136,6 +152,11 @@ class Observer:
             self.longest_idle = max(self.longest_idle, now - since)
             if now - since > IDLE_SECONDS:
                 raise Violation(9, f"{self._told(self.rows[job])} idles for {now - since:.1f} s")
+        for what, since in self._overdue():
+            since = max(since, self._healed_at)
+            self.longest_idle = max(self.longest_idle, now - since)
+            if now - since > IDLE_SECONDS:
+                raise Violation(9, f"{what} is left lying for {now - since:.1f} s")
         behind = {
             at for at, page in enumerate(self._world.browsers) if page.last != self.rows[page.job_id].entries
         }
@@ -159,6 +180,12 @@ class Observer:
         """Whether somebody alive is at work on it."""
         return row.status == "running" and self._world.held.get(row.worker) == row.id
 
+    def _overdue(self) -> list[tuple[str, float]]:
+        """What nobody is at, and since when somebody should be."""
+        held = {f"backtest {pk}" for pk in self._world.slices.values()}
+        found = self._bench.database.ask(_OVERDUE, self._bench.turns.now)
+        return [(what, since) for what, since in found if what not in held]
+
     def is_at_rest(self) -> bool:
         """Whether nobody has anything to do, and every page shows what there is."""
         return not self.tell_unrest()
@@ -170,8 +197,12 @@ class Observer:
                 return self._told(row)
         if self._bench.redis.waiting:
             return f"the queue holds {self._bench.redis.waiting}"
-        if self._world.held:
-            return f"workers hold {self._world.held}"
+        if self._world.held or self._world.slices:
+            return f"workers hold {self._world.held} and the backtests {self._world.slices}"
+        for what, _ in self._overdue():
+            return f"{what} is not done"
+        if self._world.leaves_to_clock and (rows := self._bench.database.ask(_TIMED)):
+            return f"question {rows[0][0]} waits for its deadline"
         for page in self._world.browsers:
             if page.last != self.rows[page.job_id].entries or page.panels != self._panels_now(page.job_id):
                 return f"a page of job {page.job_id} shows entries up to {page.last} and {page.panels}"

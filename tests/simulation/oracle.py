@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
-import orjson
-
 from runtime import store
 from runtime.agents import run_all
 from runtime.agents.functions import Function
 from runtime.bundle import record_of_job
 from runtime.engine import Core, Effect, InboxRow, Run, Seed
-from runtime.models import AuditRecord, Cycle, Decision, Entry, Job, ToolCall
+from runtime.models import Cycle, Decision, Job, ToolCall
 from runtime.tools.record import CallName, idempotency_key
 from runtime.verifying import RecordBroken, replay_record, verify_job
 from runtime.worker import MAX_FRUITLESS_CLAIMS
+from tests.simulation.desk import check_desk, check_forms
 from tests.simulation.packs import ASKING, PACKS, effect_on_record
 from tests.simulation.violation import Violation
 from tests.simulation.world import World
@@ -27,7 +24,8 @@ def check(world: World, replays: bool = True) -> None:
         _check_undisturbed(job)
         _check_stop(job)
         _check_calls(world, job)
-    _check_people(world)
+    check_forms(world)
+    check_desk()
     for page in world.browsers:
         if page.rows != list(range(page.first, page.last + 1)):
             raise Violation(8, f"a page of job {page.job_id} shows {page.rows}")
@@ -106,59 +104,3 @@ def _check_calls(world: World, job: Job) -> None:
         twice = [key for key, times in oracle.answered.items() if times > 1]
         if twice:
             raise Violation(5, f"{twice} were answered twice, and nobody had lost its job")
-
-
-def _check_people(world: World) -> None:
-    """4, 5: whatever was confirmed is in the journal, once; the same form always gets the same row."""
-    told: Counter[int] = Counter()
-    for body in Entry.objects.filter(kind="inbox").values_list("body", flat=True):
-        told[orjson.loads(body)["row"]] += 1
-    rows = {row.receipt: row for row in Decision.objects.all()}
-    jobs = dict(Job.objects.values_list("submit_key", "pk"))
-    audited = Counter(
-        detail.get("receipt")
-        for detail in AuditRecord.objects.exclude(act="submit").values_list("detail", flat=True)
-    )
-    for wish in world.people.wishes:
-        acks = set(wish.acks)
-        if len(acks) > 1:
-            raise Violation(5, f"{wish.receipt} ({wish.what}) was confirmed as the rows {sorted(acks)}")
-        if acks and isinstance(wish.answers[-1], str):
-            raise Violation(
-                5, f"{wish.receipt} ({wish.what}) was confirmed, and then refused: {wish.answers}"
-            )
-        if wish.what.startswith("submit"):
-            if jobs.get(wish.receipt) not in acks:
-                raise Violation(4, f"{wish.receipt} was confirmed as {acks}, and is {jobs.get(wish.receipt)}")
-            continue
-        row = rows.get(wish.receipt)
-        if acks and (row is None or row.pk not in acks):
-            raise Violation(4, f"{wish.receipt} ({wish.what}) was confirmed, and is gone")
-        if row is not None and audited[wish.receipt] != 1:
-            raise Violation(5, f"{wish.receipt} ({wish.what}) has {audited[wish.receipt]} audit records")
-    for row in rows.values():
-        _check_row(row, told[row.pk])
-    _check_decided_once(list(rows.values()))
-    known = len([wish for wish in world.people.wishes if not wish.what.startswith("submit")])
-    by_people = sum(row.by_id is not None for row in rows.values())
-    if by_people > known or len(jobs) > len(world.people.wishes) - known:
-        raise Violation(5, f"{by_people} rows and {len(jobs)} jobs of {len(world.people.wishes)} forms")
-
-
-def _check_row(row: Decision, told: int) -> None:
-    if row.status == "pending":
-        raise Violation(4, f"row {row.pk} ({row.act}) was never applied")
-    if told > 1:
-        raise Violation(5, f"row {row.pk} ({row.act}) is in the journal {told} times")
-    if told == 0 and (row.status != "refused" or row.applied_cycle is not None):
-        raise Violation(4, f"row {row.pk} ({row.act}) is {row.status}, and not in the journal")
-
-
-def _check_decided_once(rows: list[Decision]) -> None:
-    decided = Counter(
-        (row.conflict_id, row.version) for row in rows if row.act == "decide" and row.status == "applied"
-    )
-    for (conflict, version), times in decided.items():
-        undone = any(row.act == "undo" for row in rows)
-        if times > 1 and not undone:
-            raise Violation(5, f"conflict {conflict} at {version} is decided {times} times")

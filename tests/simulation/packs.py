@@ -50,8 +50,16 @@ panel = Pack("panel", tiers=["Judged", "Planned"], answer=["verdict", "plan"], b
 panel.key("case", schema={"type": "integer"}, seed=True)
 panel.key("verdict", schema={"type": "string"})
 panel.key("plan", schema={"type": "integer"})
-panel.operator("people decide", keys=["verdict"])
-panel.approval("one other signs", keys=["plan"], count=1, exclude_submitter=True, groups=["operator"])
+panel.operator("people decide", keys=["verdict"], deadline=25.0, outcome="strongest", remind=10.0)
+panel.approval(
+    "one other signs",
+    keys=["plan"],
+    count=1,
+    exclude_submitter=True,
+    groups=["operator"],
+    deadline=40.0,
+    outcome="reject",
+)
 
 
 @panel.each("case", writes=["verdict"], required=True, timeout=TIMEOUT)
@@ -63,8 +71,8 @@ def lenient(case: Fact, view: View) -> Proposal:
 
 @panel.each("case", writes=["verdict"], required=True, timeout=TIMEOUT)
 def strict(case: Fact, view: View) -> Iterator[Proposal]:
-    """Says no to odd cases."""
-    if case.value % 2:
+    """Says no, but to each third case."""
+    if case.value % 3:
         yield propose("verdict", case.subject, f"no to {case.value}", 0.9)
 
 

@@ -33,7 +33,9 @@ def play(bench: Bench, seed: int, history: Sequence[Act] | None = None, length: 
     bench.clear()
     bench.chance.seed(seed)
     done = Play(seed)
-    world = World(bench, has_scheduler=weather_of(seed).has_scheduler)
+    weather = weather_of(seed)
+    world = World(bench, has_scheduler=weather.has_scheduler)
+    world.leaves_to_clock = weather.has_scheduler and seed % 3 == 0
     given: Iterable[Act] = acts(seed, world, length) if history is None else history
     try:
         for act in given:

@@ -96,7 +96,7 @@ def make_tables(database: SimulatedDatabase) -> None:
                 editor.create_model(model)
 
 
-KEPT = ("pack", "agent", "governancerule", "tool")  # what every simulation begins with
+KEPT = ("pack", "agent", "governancerule", "ruleversion", "tool")  # what every simulation begins with
 
 
 @cache

@@ -10,9 +10,13 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.simulation.injection import Bench
 from tests.simulation.mutations import broken
 from tests.simulation.playing import play, report, shorten
+
+pytestmark = pytest.mark.early
 
 SEEDS = 1000
 

@@ -1,4 +1,4 @@
-"""Redis, as the runtime meets it: the queue of job ids, the hints to the pages. It may lose or double anything."""
+"""Redis, as the runtime meets it: the queue of ids, the hints to the pages. It may lose or double anything."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from redis.exceptions import ConnectionError as NoRedis
 
+from runtime import queue
 from tests.simulation.turns import Turns
 
 
@@ -16,23 +17,27 @@ class SimulatedRedis:
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
-        self.waiting: list[str] = []  # message ids, `<job>-<n>`
+        self.waiting: list[str] = []  # message ids, `<job>-<n>` or `backtest_<id>-<n>`
         self.is_out = False
 
-    def enqueue_call(self, *, args: tuple[Any, ...], job_id: str, **rest: Any) -> None:
+    def enqueue_call(self, *, job_id: str, **rest: Any) -> None:
         """As `rq.Queue.enqueue_call`."""
         self._reach("enqueue")
-        self.waiting.append(f"{args[0]}-{job_id.rpartition('-')[2]}")
+        self.waiting.append(job_id)
 
     def lrange(self, name: str, first: int, last: int) -> list[str]:
         """As `redis.Redis.lrange`."""
         self._reach("read the queue")
         return list(self.waiting)
 
-    def take(self) -> int | None:
-        """A worker takes the first message: its job's id."""
+    def take(self) -> tuple[str, int] | None:
+        """A worker takes the first message: "job" or "backtest", and the id."""
         self._reach("dequeue")
-        return int(self.waiting.pop(0).partition("-")[0]) if self.waiting else None
+        if not self.waiting:
+            return None
+        name = queue._name_of(self.waiting.pop(0))
+        backtest = queue._backtest_of(name)
+        return ("job", int(name)) if backtest is None else ("backtest", backtest)
 
     def _reach(self, place: str) -> None:
         self._turns.pause(place)
@@ -67,6 +72,6 @@ class SimulatedLayer:
         self._turns.pause("publish")
         if self.loses_hints or self._redis.is_out:
             return
-        for loop, queue in self.ears.values():
+        for loop, ear in self.ears.values():
             if not loop.is_closed():
-                loop.call_soon_threadsafe(queue.put_nowait, {"job": str(job_id)})
+                loop.call_soon_threadsafe(ear.put_nowait, {"job": str(job_id)})

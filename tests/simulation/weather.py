@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from tests.simulation.world import Act, World
 
+UNDISTURBED = 300  # acts at most
+
 
 @dataclass(frozen=True)
 class Weather:
@@ -24,6 +26,10 @@ class Weather:
     hints: float = 0.0
     pages: float = 0.0
     people: float = 4.0
+    tries: float = 0.0  # of rules on past jobs
+    starts_waiting: bool = (
+        False  # two jobs have come to where they wait for people before anything befalls them
+    )
     repost: float = 1.5
     tick: float = 6.0
     term: float = 0.0
@@ -33,15 +39,16 @@ class Weather:
 
 WEATHERS = (
     Weather("people in a hurry, and nobody who repairs", people=10, repost=4, has_scheduler=False, packs=(1, 2)),
-    Weather("processes die", kill=5),
-    Weather("processes stand still, or are asked to stop", stop=6, tick=12, term=3),
-    Weather("the queue is unreliable", queue=14, redis=2),
+    Weather("processes die", kill=5, tries=2),
+    Weather("processes stand still, or are asked to stop", stop=6, tick=12, term=3, tries=2),
+    Weather("the queue is unreliable", queue=14, redis=2, tries=3),
     Weather("the database goes away", lose=6),
     Weather("the tool goes up and down", tool=8, kill=8, stop=2, packs=(0,)),
     Weather("pages come and go", pages=30, hints=2, kill=1, lose=6, packs=(1, 2)),
+    Weather("a desk with much on it", kill=4, lose=3, people=12, repost=5, tries=5, packs=(1,), starts_waiting=True),
     Weather(
         "everything at once",
-        kill=3, stop=3, lose=2, queue=5, redis=1, tool=3, skew=2, hints=1, pages=8, term=2, repost=4,
+        kill=3, stop=3, lose=2, queue=5, redis=1, tool=3, skew=2, hints=1, pages=8, term=2, repost=4, tries=1,
     ),
 )  # fmt: skip
 
@@ -57,17 +64,33 @@ def acts(seed: int, world: World, length: int) -> Iterator[Act]:
     pack = chance.choice(weather.packs)
     yield ("pace", chance.choice((0.0, 0.5, 4.0, 20.0)), chance.choice((0.2, 3.0)))
     yield ("submit", 0, pack, chance.randint(1, 2), chance.randint(0, 3))
+    if weather.starts_waiting:
+        yield ("submit", 1, pack, 2, chance.randint(0, 3))
+        yield from _till_they_wait(chance, world)
     kinds = _kinds(weather)
     names, weights = list(kinds), list(kinds.values())
     waiting: list[str] = []  # what is to befall the next one that writes
+    wanting = 0  # people who are there for a question, and do not meddle before there is one
     for _ in range(length):
         kind = chance.choices(names, weights)[0]
         if kind in ("kill", "lose") and chance.random() < 0.7:
             waiting.append(kind)
+        elif kind == "wish" and chance.random() < 0.7:
+            wanting += 1
+        elif wanting and (asking := _who_asks(world)):
+            wanting -= 1
+            yield ("wish", chance.randrange(3), chance.choice(asking), chance.randrange(1000))
         elif waiting and (writing := _who_writes(world)):
             yield _strike(waiting.pop(), *chance.choice(writing), chance)
         else:
             yield _draw(kind, chance, world, weather)
+
+
+def _till_they_wait(chance: random.Random, world: World) -> Iterator[Act]:
+    for _ in range(UNDISTURBED):
+        if len(_who_asks(world)) > 1:
+            return
+        yield _draw("turn", chance, world, weather_of(0))
 
 
 def _strike(kind: str, name: str, at: int, chance: random.Random) -> Act:
@@ -107,6 +130,7 @@ def _kinds(weather: Weather) -> dict[str, float]:
         "cut": weather.pages / 6,
         "connect": weather.pages / 3,
         "wish": weather.people,
+        "try": weather.tries,
         "post": weather.people + weather.repost,
         "submit": 0.25,
         "tick": weather.tick,
@@ -134,6 +158,8 @@ def _draw(kind: str, chance: random.Random, world: World, weather: Weather) -> A
         return ("skew", chance.choice(world.names), chance.choice((-300.0, 0.0, 300.0)))
     if kind == "wish":
         return ("wish", chance.randrange(3), some, chance.randrange(1000))
+    if kind == "try":
+        return ("try", some, chance.randrange(1000))
     if kind == "submit":
         return ("submit", some, chance.choice(weather.packs), chance.randint(1, 2), chance.randint(0, 3))
     if kind == "post" and chance.random() > weather.repost / (weather.repost + weather.people):
@@ -146,13 +172,9 @@ def _draw(kind: str, chance: random.Random, world: World, weather: Weather) -> A
     return (kind, some)
 
 
-def _who_writes(world: World) -> list[tuple[str, int]]:
-    """Threads that are about to begin a transaction: the process, and which of its threads that can go."""
-    found = []
-    for name in world.names:
-        ready = [task for task in world.processes[name].tasks if task.can_go]
-        found += [(name, at) for at, task in enumerate(ready) if task.at.startswith("BEGIN")]
-    return found
+def _who_asks(world: World) -> list[int]:
+    """The places of jobs that wait for people."""
+    return [at for at, row in enumerate(world.observer.rows.values()) if row.status == "waiting"]
 
 
 def _to_next_wake(world: World) -> float:

@@ -11,7 +11,8 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from runtime import failpoints, stopping
+from runtime import failpoints, queue, stopping
+from runtime.backtesting import run_slice
 from runtime.management.commands.reconcile import LONGEST_PAUSE_SECONDS
 from runtime.models import Job
 from runtime.reconciler import reconcile_once
@@ -45,6 +46,8 @@ class World:
         self.names = [*self.worker_names, *(["scheduler"] if has_scheduler else []), "web"]
         self.processes: dict[str, Process] = {}
         self.held: dict[str, int] = {}  # which job a worker runs
+        self.slices: dict[str, int] = {}  # and which backtest
+        self.leaves_to_clock = False  # nobody answers, once all is healed, what has a deadline
         self.loop: Loop | None = None  # of the web process
         self.people = People(bench)
         self.browsers: list[Browser] = []
@@ -68,21 +71,26 @@ class World:
         while not process.asked_to_stop:
             self.turns.wait(lambda: process.asked_to_stop or bool(redis.waiting), None, "wait for a message")
             try:
-                job_id = redis.take()
+                message = redis.take()
             except RedisError:
                 self.turns.sleep(1.0)
                 continue
-            if job_id is None:
+            if message is None:
                 continue
             failpoints.failpoint("queue.after_dequeue")
-            self.held[process.name] = job_id
+            kind, asked = message
+            (self.held if kind == "job" else self.slices)[process.name] = asked
             try:
-                run_job(job_id)
+                (run_job if kind == "job" else run_slice)(asked)
             except (LostDatabase, Unrecorded):
                 if not self.lost_database:
                     raise
             finally:
-                self.held.pop(process.name, None)
+                self._let_go(process.name)
+
+    def _let_go(self, name: str) -> None:
+        self.held.pop(name, None)
+        self.slices.pop(name, None)
 
     def _reconcile(self, process: Process) -> None:
         """`manage.py reconcile`."""
@@ -142,7 +150,7 @@ class World:
         name = process.name
         process.kill()
         roll_back(self.bench.database)
-        self.held.pop(name, None)
+        self._let_go(name)
         self.bench.held.pop(name, None)
         if name == "web":
             self.loop = None
@@ -227,10 +235,11 @@ class World:
             waiting.insert(0, waiting.pop(at % len(waiting)))
 
     def do_late(self, job: int) -> None:
-        """A message about a job that nobody sent, or that was thought lost."""
-        ids = self._job_ids()
-        if ids and len(self.bench.redis.waiting) < 12:
-            self.bench.redis.waiting.append(f"{ids[job % len(ids)]}-late")
+        """A message about a job or a backtest that nobody sent, or that was thought lost."""
+        backtests = self.bench.database.ask("SELECT id FROM runtime_backtest ORDER BY id")
+        names = [*map(str, self._job_ids()), *(f"{queue._OF_BACKTEST}{pk}" for (pk,) in backtests)]
+        if names and len(self.bench.redis.waiting) < 12:
+            self.bench.redis.waiting.append(f"{names[job % len(names)]}-late")
 
     def do_redis(self, is_out: bool) -> None:
         """Redis goes, with all it has, or comes back."""
@@ -262,6 +271,12 @@ class World:
         ids = self._job_ids()
         if ids and len(self.people.wishes) < MAX_WISHES:
             self.people.wish_act(by, ids[job % len(ids)], choice)
+
+    def do_try(self, by: int, rule: int) -> None:
+        """Somebody tries a rule on past jobs, or breaks that off."""
+        if len(self.people.wishes) < MAX_WISHES:
+            self.people.wish_backtest(by, rule)
+            self.do_post(-1)
 
     def do_post(self, at: int) -> None:
         """A form is sent, for the first time or again."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from converge_site.fragments.breakers import forget_breakers
 from runtime.actions import submit_job
@@ -17,8 +17,10 @@ from runtime.models import Job
 from runtime.tools.flaky import TOOLS, FlakyTools
 from runtime.tools.gate import shared_gate
 from tests.runtime.fixtures import Use, installed, use_packs
+from tests.sharing import is_journey
 from tests.web import cast, packs
 from tests.web.chromium import open_chromium
+from tests.web.journeys import PATIENCE
 from tests.web.stack import Stack
 from tests.web.tools import make_tool
 
@@ -38,6 +40,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             and item.get_closest_marker("django_db") is None
         ):
             item.add_marker(pytest.mark.django_db)
+        if "stack" in getattr(item, "fixturenames", ()):
+            assert is_journey(str(item.path)), (
+                f"{item.nodeid} uses the stack: have `journey` in its file's name."
+            )
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +120,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """A real Chromium, for journeys: they come last, as no job can be run in this thread once it is open."""
+    """A real Chromium, and patience with it. Journeys come last: no job can be run in this thread once it is open."""
+    expect.set_options(timeout=PATIENCE)
     with open_chromium() as chromium:
         yield chromium

@@ -23,7 +23,7 @@ from tests.web.chromium import open_chromium
 ROOT = Path(__file__).resolve().parents[2]
 DESK: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 380, "height": 800}
-QUALITY = 62
+QUALITY = 56
 Scheme = Literal["light", "dark"]
 FORMS: list[tuple[str, ViewportSize, Scheme]] = [
     ("desk", DESK, "light"),
@@ -75,7 +75,8 @@ from runtime.actions.rules import draft_rule
 from runtime.models import Pack
 otto = User.objects.get(username="otto")
 pack = Pack.objects.get(name="growth")
-settings = {"name": "surer by a fifth", "kind": "confidence", "keys": ["outlook"], "params": {"margin": 0.2}, "priority": 5}
+settings = {"name": "surer by a fifth", "kind": "confidence", "keys": ["outlook"], "params": {"margin": 0.2}}
+settings["priority"] = 5
 draft = draft_rule(otto, pack.pk, settings, "Small leads were right in spring.")
 start_backtest(otto, draft.pk, receipt=str(uuid4()))
 """
@@ -94,7 +95,8 @@ at = f"/jobs/{job.pk}/"
 print(json.dumps({
     "jobs": "/", "new-job": "/jobs/new?pack=growth", "job": at, "job-then": f"{at}?cycle=2",
     "job-answer": f"{at}#panel-answers", "job-timeline": f"{at}#panel-timeline", "job-context": f"{at}#panel-context",
-    "timeline": f"{at}timeline/", "inbox": "/inbox/", "conflict": f"/conflicts/{open_one.pk}/", "decided": f"/conflicts/{settled.pk}/",
+    "timeline": f"{at}timeline/", "inbox": "/inbox/",
+    "conflict": f"/conflicts/{open_one.pk}/", "decided": f"/conflicts/{settled.pk}/",
     "slot": f"{at}slots/?{slot}", "context": f"{at}context/?key={open_one.key}", "entry": f"{at}entries/40/",
     "journal": f"{at}journal/", "answer": f"{at}answers/{newest}/",
     "answers": f"{at}answers/1..{newest}/" if newest > 1 else f"{at}answers/1/", "tier": f"{at}tiers/2/",

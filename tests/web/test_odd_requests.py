@@ -25,6 +25,8 @@ from runtime.actions.sync_packs import sync_packs
 from runtime.models import Job
 from tests.web.cast import open_conflict
 
+pytestmark = pytest.mark.early
+
 ENDLESS = "9" * 5000
 ODD = ["%ED%A0%80", "%01%1b%7f", "%FF%FE", "%E2%80%AE", "x" * 65536, "٣", "-1", "1e9", ENDLESS]
 
