@@ -10,6 +10,7 @@
   const PAUSED_CAP = 1000;    // and while somebody reads further up
   const WATCHDOG_MS = 25000;  // the server pings every 10 s
   const ANSWER_MS = 4000;     // for the answer to our own ping
+  const CALM_MS = 500;        // between two arrivals that are pointed out
   const ACK_EVERY = 8, ACK_CHARS = 65536;
   const path = main.dataset.socket || "/ws/jobs/";
   const isJob = main.dataset.last !== undefined;
@@ -197,7 +198,7 @@
   const rows = document.getElementById("journal-rows");
   const scroller = document.getElementById("journal-scroll");
   const follow = document.getElementById("follow");
-  let following = true, unseen = 0;
+  let following = true, unseen = 0, arrived = 0, scrolling = 0;
   let full = false;           // somebody reads further up, and no more rows are kept than were
 
   function matches(row) {
@@ -214,8 +215,11 @@
     if (!added.length) return;
     const stays = atEnd();
     full ||= !stays && rows.childElementCount + added.length > PAUSED_CAP;
+    // Where much arrives nothing stands out, and a hundred animations would be painted at once.
+    const calm = Date.now() - arrived > CALM_MS;
+    arrived = Date.now();
     if (!full) {
-      for (const row of added) row.classList.add("is-new");
+      if (calm) for (const row of added) row.classList.add("is-new");
       rows.append(...added);
       document.getElementById("journal-empty")?.setAttribute("hidden", "");
     }
@@ -266,7 +270,14 @@
     if (window.htmx) htmx.process(older);
   }
 
-  function toEnd() { if (scroller) scroller.scrollTop = scroller.scrollHeight; }
+  // Once a paint: to ask for a height lays the page out.
+  function toEnd() {
+    if (!scroller || scrolling) return;
+    scrolling = requestAnimationFrame(() => {
+      scrolling = 0;
+      if (following) scroller.scrollTop = scroller.scrollHeight;
+    });
+  }
 
   function label() {
     if (!follow) return;

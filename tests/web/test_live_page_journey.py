@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from tests.waiting import eventually
-from tests.web.conftest import FLAGS
+from tests.web.chromium import FLAGS
 from tests.web.journeys import SEQS, open_as, sign_in
 from tests.web.live_line import Line
 from tests.web.stack import Stack
