@@ -10,16 +10,11 @@ methods overridden below. 2.12 can call finished jobs abandoned (rq#2424).
 """
 
 import contextlib
-import datetime as dt
-import json
 import logging
-import os
 import re
-import socket
 import threading
 import time
 import uuid
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -57,49 +52,11 @@ HEARTBEAT_SECONDS = 5
 WORKER_TTL_SECONDS = 20
 FAILURE_TTL_SECONDS = 3600
 # What the scheduler says of itself after each round, for a day.
-SCHEDULER_KEY = "converge:scheduler"
-SCHEDULER_TTL_SECONDS = 86_400
-
 logger = logging.getLogger(__name__)
 
 
 class RefusedPayload(Exception):
     """A message asked for something other than running one job, or a slice of one backtest, by its id."""
-
-
-@dataclass(frozen=True)
-class WorkerState:
-    """A worker process that was heard of in the last seconds."""
-
-    name: str
-    host: str
-    pid: int
-    state: str  # RQ's word: "idle" or "busy"
-    job_id: str | None  # what it runs
-    jobs_done: int
-    backtest_id: int | None = None  # whose slice it is at
-    since: dt.datetime | None = None  # when it took that up
-    heard_at: dt.datetime | None = None
-
-
-@dataclass(frozen=True)
-class SchedulerState:
-    """The last round of the scheduler, by its own clock, and how many jobs that put in the queue."""
-
-    at: dt.datetime
-    host: str
-    pid: int
-    enqueued: int
-
-
-@dataclass(frozen=True)
-class QueueState:
-    """What the pages show of the queue. `reachable` is False, and the rest empty, when Redis is out."""
-
-    reachable: bool
-    queued: int
-    workers: tuple[WorkerState, ...]
-    scheduler: SchedulerState | None = None  # None: nothing was heard of one for a day
 
 
 def enqueue_job(job_id: JobId) -> bool:
@@ -122,7 +79,7 @@ def _enqueue(function: str, argument: JobId, name: str, description: str) -> boo
     # is deleted together with the run that ends (`result_ttl=0`).
     message_id = f"{name}-{uuid.uuid4().hex[:12]}"
     try:
-        _queue(_client(settings.CONVERGE_REDIS_URL)).enqueue_call(
+        _queue(redis_client(settings.CONVERGE_REDIS_URL)).enqueue_call(
             func=function,
             args=(argument,),
             timeout=-1,  # RQ's JobTimeoutException can land in the middle of a commit; budgets end jobs (D2.7)
@@ -132,9 +89,9 @@ def _enqueue(function: str, argument: JobId, name: str, description: str) -> boo
             description=description,
         )
     except RedisError as error:
-        _outage.note(error)
+        outage.note(error)
         return False
-    _outage.note(None)
+    outage.note(None)
     return True
 
 
@@ -144,57 +101,22 @@ def read_queued_ids() -> frozenset[str] | None:
     The reconciler leaves these alone, or a busy queue would grow by a message a job every round.
     """
     names = _read_names()
-    return None if names is None else frozenset(name for name in names if _backtest_of(name) is None)
+    return None if names is None else frozenset(name for name in names if backtest_of(name) is None)
 
 
 def read_queued_backtests() -> frozenset[int] | None:
     """Returns the ids of the backtests that wait in the queue, or None if Redis is out."""
     names = _read_names()
-    return (
-        None if names is None else frozenset(at for name in names if (at := _backtest_of(name)) is not None)
-    )
+    return None if names is None else frozenset(at for name in names if (at := backtest_of(name)) is not None)
 
 
 def _read_names() -> list[str] | None:
     try:
-        messages = _client(settings.CONVERGE_REDIS_URL).lrange(f"rq:queue:{QUEUE_NAME}", 0, -1)
+        messages = redis_client(settings.CONVERGE_REDIS_URL).lrange(f"rq:queue:{QUEUE_NAME}", 0, -1)
     except RedisError as error:
-        _outage.note(error)
+        outage.note(error)
         return None
-    return [_name_of(message) for message in messages]
-
-
-def queue_state() -> QueueState:
-    """Returns the queue's length, the workers that listen and the scheduler, for the pages; within about a second."""
-    client = _client(settings.CONVERGE_REDIS_URL)
-    try:
-        keys = sorted(_text(key) for key in client.smembers(f"rq:workers:{QUEUE_NAME}"))
-        with client.pipeline(transaction=False) as pipeline:
-            pipeline.llen(f"rq:queue:{QUEUE_NAME}")
-            pipeline.get(SCHEDULER_KEY)
-            for key in keys:
-                pipeline.hgetall(key)
-                pipeline.smembers(f"{key}:executions")
-            queued, scheduler, *rows = pipeline.execute()
-        found = [
-            (k, row, running) for k, row, running in zip(keys, rows[::2], rows[1::2], strict=True) if row
-        ]
-        began = _read_began(client, [execution for *_, running in found for execution in running])
-    except RedisError:
-        return QueueState(reachable=False, queued=0, workers=())
-    workers = tuple(_worker_state(key, row, running, began) for key, row, running in found)
-    return QueueState(reachable=True, queued=queued, workers=workers, scheduler=_scheduler_state(scheduler))
-
-
-def note_round(enqueued: int) -> bool:
-    """Says that the scheduler has done a round; False, after at most a second, if Redis is out."""
-    said = {"at": time.time(), "host": socket.gethostname(), "pid": os.getpid(), "enqueued": enqueued}
-    try:
-        _client(settings.CONVERGE_REDIS_URL).set(SCHEDULER_KEY, json.dumps(said), ex=SCHEDULER_TTL_SECONDS)
-    except RedisError as error:
-        _outage.note(error)
-        return False
-    return True
+    return [name_of(message) for message in messages]
 
 
 def work(burst: bool = False) -> bool:
@@ -215,7 +137,7 @@ def work(burst: bool = False) -> bool:
             try:
                 did_any |= bool(_make_worker(_worker_client()).work())
             except RedisError as error:
-                _outage.note(error)
+                outage.note(error)
             # RQ leaves its loop when Redis fails it in the middle of its bookkeeping. The job it ran is safe in
             # the database by then, so the process goes on with a new worker.
             if not stop_requested():
@@ -370,7 +292,7 @@ def _database_answers() -> bool:
     return True
 
 
-class _Outage:
+class Outage:
     """Says once that Redis is out, and once that it is back, whatever the number of calls between."""
 
     def __init__(self) -> None:
@@ -387,11 +309,11 @@ class _Outage:
                 self._since = None
 
 
-_outage = _Outage()
+outage = Outage()
 
 
 @lru_cache(maxsize=4)
-def _client(url: str) -> Redis:
+def redis_client(url: str) -> Redis:
     """A client that gives up after a second and tries once: redis-py's own retries block a page for a minute."""
     return Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))
 
@@ -417,71 +339,17 @@ def _make_worker(client: Redis) -> InProcessWorker:
     )
 
 
-def _text(value: bytes | str) -> str:
+def text_of(value: bytes | str) -> str:
+    """What Redis gave back, as text."""
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _name_of(message: bytes | str) -> str:
-    return _text(message).rpartition("-")[0]
+def name_of(message: bytes | str) -> str:
+    """Which job or backtest a message is about, by the name it was enqueued under."""
+    return text_of(message).rpartition("-")[0]
 
 
-def _backtest_of(name: str) -> int | None:
+def backtest_of(name: str) -> int | None:
+    """The backtest of such a name; None if it is a job's."""
     number = name.removeprefix(_OF_BACKTEST)
     return int(number) if number != name and _BACKTEST_ID.fullmatch(number) else None
-
-
-def _read_began(client: Redis, executions: list[Any]) -> dict[str, dt.datetime]:
-    """When what is under way was taken up, by the name RQ gives it."""
-    names = [_text(execution) for execution in executions]
-    if not names:
-        return {}
-    with client.pipeline(transaction=False) as pipeline:
-        for name in names:
-            pipeline.hget(f"rq:execution:{name}", "created_at")
-        began = pipeline.execute()
-    moments = {name: _moment(at) for name, at in zip(names, began, strict=True) if at}
-    return {name: at for name, at in moments.items() if at is not None}
-
-
-def _moment(said: bytes | str | float) -> dt.datetime | None:
-    """Seconds since 1970, or a date and a time, as RQ writes them; None for anything else."""
-    text = _text(said) if isinstance(said, bytes | str) else str(said)
-    try:
-        return (
-            dt.datetime.fromisoformat(text) if "T" in text else dt.datetime.fromtimestamp(float(text), dt.UTC)
-        )
-    except (ValueError, OverflowError):
-        return None
-
-
-def _scheduler_state(said: bytes | str | None) -> SchedulerState | None:
-    if said is None:
-        return None
-    try:
-        fields = json.loads(said)
-        at = _moment(fields["at"])
-        if at is None:
-            return None
-        return SchedulerState(at, str(fields["host"]), int(fields["pid"]), int(fields["enqueued"]))
-    except (ValueError, KeyError, TypeError):
-        return None  # of another version, or not the scheduler's
-
-
-def _worker_state(
-    key: str, row: dict[Any, Any], running: set[Any], began: dict[str, dt.datetime]
-) -> WorkerState:
-    fields = {_text(name): _text(value) for name, value in row.items()}
-    execution = min((_text(member) for member in running), default="")
-    name = _name_of(execution.partition(":")[0]) if execution else None
-    backtest = None if name is None else _backtest_of(name)
-    return WorkerState(
-        name=key.removeprefix("rq:worker:"),
-        host=fields.get("hostname", ""),
-        pid=int(fields.get("pid") or 0),
-        state=fields.get("state", ""),
-        job_id=name if backtest is None else None,
-        jobs_done=int(fields.get("successful_job_count") or 0),
-        backtest_id=backtest,
-        since=began.get(execution),
-        heard_at=_moment(fields.get("last_heartbeat", "")),
-    )

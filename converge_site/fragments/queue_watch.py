@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 
-from runtime.queue import QueueState, queue_state
+from runtime.queue_state import QueueState, queue_state
 
 GOOD_FOR = 1.0  # seconds
 OUT_FOR = 5.0  # seconds that Redis is left alone after it did not answer

@@ -15,7 +15,8 @@ from converge_site.fragments.standstill import SILENT_AFTER, Cause, Standstill, 
 from converge_site.fragments.words import Look
 from runtime.lease import database_clock
 from runtime.models import Backtest, Job, JobStatus
-from runtime.queue import QUEUE_NAME, QueueState, SchedulerState, WorkerState
+from runtime.queue import QUEUE_NAME
+from runtime.queue_state import QueueState, SchedulerState, WorkerState
 
 LONGEST = 20  # of the jobs that wait
 MOST_WORKERS = 200

@@ -12,7 +12,8 @@ from converge_site.fragments.job_search import Tally, count_up_to
 from converge_site.fragments.queue_watch import watch_queue
 from runtime.lease import database_clock
 from runtime.models import Decision, Job, JobStatus
-from runtime.queue import QUEUE_NAME, QueueState
+from runtime.queue import QUEUE_NAME
+from runtime.queue_state import QueueState
 
 STUCK_AFTER = dt.timedelta(seconds=30)
 SILENT_AFTER = dt.timedelta(seconds=30)  # a scheduler whose database fails pauses for ten

@@ -70,7 +70,7 @@ def running_worker(home: Path) -> Iterator[None]:
     from django.conf import settings
 
     from runtime import supervise
-    from runtime.queue import queue_state
+    from runtime.queue_state import queue_state
 
     command: Sequence[str] = (sys.executable, str(settings.BASE_DIR / "manage.py"), "worker")
     worker: subprocess.Popen[bytes] = supervise.start_process(command, home / "worker.log", settings.BASE_DIR)

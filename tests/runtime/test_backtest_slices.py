@@ -15,6 +15,7 @@ from runtime.models import (
     Job,
 )
 from runtime.queue import enqueue_backtest, enqueue_job, read_queued_backtests, read_queued_ids
+from runtime.queue_state import QueueState, queue_state
 from runtime.reconciler import reconcile_once
 from tests.runtime.copied_jobs import copy_job
 from tests.runtime.market import (
@@ -210,8 +211,8 @@ def test_messages_about_backtests_are_not_taken_for_jobs(three_jobs: list[Job]) 
 
 
 def test_it_is_seen_what_a_worker_is_at(three_jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[queue.QueueState] = []
-    monkeypatch.setattr(backtesting, "run_slice", lambda at: seen.append(queue.queue_state()))
+    seen: list[QueueState] = []
+    monkeypatch.setattr(backtesting, "run_slice", lambda at: seen.append(queue_state()))
     backtest = start()
     queue.work(burst=True)
     (worker,) = seen[0].workers

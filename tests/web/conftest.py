@@ -118,9 +118,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real Chromium, and patience with it. Journeys come last: no job can be run in this thread once it is open."""
+    """A real Chromium, and patience with it. One a file: while it is open no job can be run in this thread."""
     expect.set_options(timeout=PATIENCE)
     with open_chromium() as chromium:
         yield chromium

@@ -21,7 +21,7 @@ from tests.web.test_permission_matrix import world
 
 __all__ = ["world"]
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.early]
 
 DESK: ViewportSize = {"width": 1280, "height": 900}
 WITHOUT_A_JOB = (

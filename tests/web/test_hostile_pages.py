@@ -19,6 +19,8 @@ from tests.web.matrix import ACTS, PAGES, World
 from tests.web.played import played
 from tests.web.test_permission_matrix import taken_back
 
+pytestmark = pytest.mark.early
+
 
 @pytest.fixture
 def world(people: dict[str, User], use_packs: Use) -> World:

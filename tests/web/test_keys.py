@@ -20,7 +20,7 @@ from tests.web import cast
 from tests.web.played import ORIGIN, Played, played
 from tests.web.tools import make_tool
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.early]
 
 AT = "() => document.activeElement.closest('[id]:is(tr, article, .entry, li)')?.id || document.activeElement.id"
 

@@ -21,7 +21,7 @@ import runtime.worker
 from converge_site.fragments.queue_watch import forget_queue, watch_queue
 from converge_site.fragments.runtimes import LONGEST, read_runtimes
 from converge_site.live.pages import render_page
-from runtime import queue
+from runtime import queue, queue_state
 from runtime.lease import claim_job, database_clock
 from runtime.models import Decision, Job
 from runtime.worker import worker_name
@@ -97,7 +97,7 @@ def test_an_idle_worker_listens(vera: Client, people: dict[str, User], redis: Re
 def test_what_nobody_can_read_in_redis_breaks_no_page(vera: Client, redis: Redis, heard: str) -> None:
     redis.sadd("rq:workers:converge", "rq:worker:w1")
     redis.hset("rq:worker:w1", mapping={"hostname": "alpha", "pid": "7", "last_heartbeat": heard})
-    redis.set(queue.SCHEDULER_KEY, '{"at": "never"}' if heard else "[]")
+    redis.set(queue_state.SCHEDULER_KEY, '{"at": "never"}' if heard else "[]")
     assert "alpha:7 Listens nothing – none" in page(vera)
 
 
@@ -155,7 +155,7 @@ def test_while_redis_is_out_nobody_waits_for_it_twice(
     monkeypatch: pytest.MonkeyPatch, no_redis: None
 ) -> None:
     asked: list[int] = []
-    ask = queue.queue_state
+    ask = queue_state.queue_state
     monkeypatch.setattr("converge_site.fragments.queue_watch.queue_state", lambda: asked.append(1) or ask())
     assert [watch_queue().reachable for _ in range(5)] == [False] * 5
     assert len(asked) == 1
@@ -167,15 +167,15 @@ def test_the_schedulers_last_round_is_told(vera: Client, redis: Redis) -> None:
     html = page(vera)
     assert "on time" in html
     assert "No scheduler" not in html
-    said = redis.get(queue.SCHEDULER_KEY).decode()
-    redis.set(queue.SCHEDULER_KEY, re.sub(r'"at": [\d.]+', '"at": 1767322800', said))
+    said = redis.get(queue_state.SCHEDULER_KEY).decode()
+    redis.set(queue_state.SCHEDULER_KEY, re.sub(r'"at": [\d.]+', '"at": 1767322800', said))
     html = page(vera)
     assert "silent" in html
     assert "2026-01-02 03:00 UTC" in html
 
 
 def test_a_round_without_redis_is_no_trouble(no_redis: None) -> None:
-    assert queue.note_round(0) is False
+    assert queue_state.note_round(0) is False
 
 
 def test_who_has_waited_longest_comes_first(vera: Client, people: dict[str, User]) -> None:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import close_old_connections, connections
 
-from runtime.queue import note_round
+from runtime.queue_state import note_round
 from runtime.reconciler import reconcile_once
 
 LONGEST_PAUSE_SECONDS = 10.0  # nothing that is due may wait much longer once the database is back
