@@ -35,6 +35,7 @@ from runtime.lease import (
 from runtime.models import Cycle, Job, JobStatus
 from runtime.queue import enqueue_job, stop_requested
 from runtime.recording import Tenure, append_cycle, refuse_rest
+from runtime.scarcity import is_scarcity
 from runtime.stopping import holding
 from runtime.storage_trouble import DATABASE_AWAY, probe_storage, trouble_in
 from runtime.tool_calls import JobTools, uses_tools
@@ -101,14 +102,17 @@ def _run_recorded(job_id: int, epoch: int) -> str:
 
     That is the database's trouble and not the job's: it must not count as a runtime that died of it. A database that
     is away may be away for this worker alone, so another gets its turn after a while; a disk that is full is full for
-    all, and is waited for.
+    all, and is waited for. A machine short of files, threads or memory is like a database that is away.
     """
     patience = _Patience()
     while True:
         try:
             return _run_claimed(job_id, epoch, patience)
-        except (Unrecorded, *DATABASE_AWAY) as error:
-            trouble = trouble_in(error) or probe_storage()
+        except Exception as error:
+            is_short = is_scarcity(error)
+            if not (is_short or isinstance(error, (Unrecorded, *DATABASE_AWAY))):
+                raise
+            trouble = trouble_in(error) or (None if is_short else probe_storage())
             pause = next(patience.pauses, RECORD_PAUSES[-1] if trouble else None)
             if pause is None:
                 raise
@@ -189,6 +193,8 @@ def _run_claimed(job_id: int, epoch: int, patience: _Patience) -> str:
             log.exception("job %s cannot be taken up", job_id)
             return _fail(job_id, epoch, f"The journal does not hold: {error}")
         except Exception as error:
+            if is_scarcity(error):
+                raise
             log.exception("job %s cannot be run", job_id)
             return _fail(job_id, epoch, f"The runtime cannot go on: {type(error).__name__}: {error}")
 
@@ -317,9 +323,12 @@ def _out_of_time(core: Core, tenure: Tenure) -> Stop | None:
 
 
 def _fail(job_id: int, epoch: int, message: str) -> str:
-    """Ends a job that cannot be run at all. Its journal stays as it is."""
+    """Ends a job that cannot be run at all; gives its status then. Its journal stays as it is.
+
+    One that stopped before its runtime stumbled has its outcome, and keeps it.
+    """
     with transaction.atomic():
-        ended = Job.objects.filter(pk=job_id, epoch=epoch).update(
+        ended = Job.objects.filter(pk=job_id, epoch=epoch, status=JobStatus.RUNNING).update(
             status=JobStatus.FAILED,
             reason=message[:500],
             causes=[{"what": "failed", "text": message[:500]}],
@@ -332,5 +341,7 @@ def _fail(job_id: int, epoch: int, message: str) -> str:
         )
         if ended:
             refuse_rest(job_id)
+    if not ended:
+        return Job.objects.filter(pk=job_id).values_list("status", flat=True).first() or ""
     publish_job_event(job_id, 0, 0)
     return str(JobStatus.FAILED)
