@@ -31,6 +31,7 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
+from runtime.durable import sync_directory
 from runtime.head_log import NEWEST_FILE
 from runtime.signing import (
     TRUSTED_FILE,
@@ -170,15 +171,6 @@ def _draft_beside(path: Path) -> Iterator[IO[bytes]]:
         os.unlink(name)
         raise
     sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Makes names that were given or taken in a directory outlive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 # -- putting one back --------------------------------------------------------------------------------------------------
