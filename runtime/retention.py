@@ -21,8 +21,8 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from runtime.actions.audit import record_act
-from runtime.backup import sync_directory
 from runtime.bundle import BundleError, read_bundle, write_bundle
+from runtime.durable import sync_directory, sync_file
 from runtime.heads import sign_removal
 from runtime.models import Decision, Job, JobInput, JobStatus
 from runtime.models.job import ACTIVE
@@ -125,6 +125,9 @@ def archive_job(job: Job, directory: Path) -> int:
     path = bundle_path(directory, job.pk)
     if path.exists():
         _check_bundle(path, job)
+        sync_file(
+            path
+        )  # a run that was cut off may have left it before it was safe, or somebody copied it there
         return path.stat().st_size
     descriptor, draft = tempfile.mkstemp(dir=directory, prefix=f".{path.name}.")
     try:
