@@ -41,7 +41,10 @@ def running_postgres() -> Iterator[str]:
 
 def pytest_command(arguments: Sequence[str]) -> list[str]:
     """pytest with these arguments, in a process of its own."""
-    return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    return [
+        *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "tests.postgres_flush"),
+        *arguments,
+    ]
 
 
 def on_postgres(url: str) -> Mapping[str, str]:

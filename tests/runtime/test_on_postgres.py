@@ -15,30 +15,30 @@ from tests.postgres_server import on_postgres, pytest_command
 
 pytestmark = pytest.mark.early
 
-# Claims, leases and fences; inboxes and receipts; JSON columns; pages that count, sort and search; several processes.
+# Claims, leases and fences; inboxes, receipts and forms about several; deadlines, notices and their cursors; slices of
+# backtests; JSON columns; pages that count, sort and search; several processes.
 SAME = (
     "tests/runtime/test_claim.py",
     "tests/runtime/test_fencing.py",
     "tests/runtime/test_inbox_row_while_parking.py",
     "tests/runtime/test_lost_connection.py",
     "tests/runtime/test_many_workers.py",
-    "tests/runtime/test_paid_once.py",
-    "tests/runtime/test_planted_secret.py",
+    "tests/runtime/test_deadlines.py",
+    "tests/runtime/test_notice_cursors.py",
+    "tests/runtime/test_notices.py",
+    "tests/runtime/test_backtest_slices.py",
     "tests/runtime/test_projections.py",
     "tests/runtime/test_reconciler.py",
     "tests/runtime/test_recovery.py",
-    "tests/runtime/test_recovery_under_strain.py",
     "tests/runtime/test_resume.py",
-    "tests/runtime/test_takeover.py",
-    "tests/actions",
-    "tests/commands/test_incident_job.py",
-    "tests/commands/test_journal.py",
-    "tests/admin/test_configure.py",
-    "tests/admin/test_sync_tools.py",
-    "tests/packs/test_sync_packs.py",
-    "tests/audit/test_heads.py",
-    "tests/web/test_deciding.py",
-    "tests/web/test_inbox.py",
+    "tests/runtime/test_run_times.py",
+    "tests/runtime/test_standing.py",
+    "tests/actions/test_bulk.py",
+    "tests/actions/test_deferring.py",
+    "tests/actions/test_receipts.py",
+    "tests/actions/test_stale_decisions.py",
+    "tests/actions/test_submit.py",
+    "tests/audit/test_heads.py::test_jobs_are_signed_in_portions_and_each_once",
     "tests/web/test_jobs_list.py",
     "tests/web/test_live_tailer.py",
 )

@@ -181,7 +181,9 @@ class Observer:
         return row.status == "running" and self._world.held.get(row.worker) == row.id
 
     def _overdue(self) -> list[tuple[str, float]]:
-        """What nobody is at, and since when somebody should be."""
+        """What nobody is at, and since when somebody should be; where there is a scheduler, whose task it is."""
+        if "scheduler" not in self._world.names:
+            return []
         held = {f"backtest {pk}" for pk in self._world.slices.values()}
         found = self._bench.database.ask(_OVERDUE, self._bench.turns.now)
         return [(what, since) for what, since in found if what not in held]

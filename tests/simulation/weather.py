@@ -45,7 +45,10 @@ WEATHERS = (
     Weather("the database goes away", lose=6),
     Weather("the tool goes up and down", tool=8, kill=8, stop=2, packs=(0,)),
     Weather("pages come and go", pages=30, hints=2, kill=1, lose=6, packs=(1, 2)),
-    Weather("a desk with much on it", kill=4, lose=3, people=12, repost=5, tries=5, packs=(1,), starts_waiting=True),
+    Weather(
+        "a desk with much on it",
+        kill=3, stop=3, lose=3, tick=10, people=12, repost=5, tries=6, packs=(1,), starts_waiting=True,
+    ),
     Weather(
         "everything at once",
         kill=3, stop=3, lose=2, queue=5, redis=1, tool=3, skew=2, hints=1, pages=8, term=2, repost=4, tries=1,
