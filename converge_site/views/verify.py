@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import render
 
 from converge_site.fragments.verified import read_verified
@@ -51,6 +51,8 @@ def bundle(request: HttpRequest, job_id: int) -> HttpResponseBase:
         )
         message = f"{cause}: {error}. `manage.py export {job_id} --unsigned` writes it without a signature."
         return render_error(request, 409, "There is no bundle of this record", message, f"/jobs/{job_id}/")
+    except Job.DoesNotExist as error:
+        raise Http404(str(error)) from error
     pieces = _joined(write_bundle(job))
     response = StreamingHttpResponse(
         _stepping(pieces) if isinstance(request, ASGIRequest) else pieces, content_type="application/json"
