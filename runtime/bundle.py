@@ -25,11 +25,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import orjson
+from django.core.exceptions import ObjectDoesNotExist
 from django.utils import timezone
 
 from runtime.engine import BoundsError, PackSpec
 from runtime.engine.values import load_json
-from runtime.head_log import compare_with_heads
+from runtime.head_log import compare_with_heads, has_left
 from runtime.models import Job
 from runtime.record import (
     Chain,
@@ -59,6 +60,7 @@ __all__ = [
 
 FORMAT: Final = "converge-bundle/2"
 UNSIGNED: Final = "converge-bundle/1"
+MOST_READINGS = 20
 MAX_BUNDLE_BYTES = 1024 * 1024 * 1024
 
 _SORTED = orjson.OPT_SORT_KEYS
@@ -84,10 +86,22 @@ def write_bundle(job: Job, sign: bool = True) -> Iterator[str]:
 
     What is signed is checked on the way: raises RecordBroken where chain or signed heads do not hold, and KeyTrouble
     before the first piece if there is no key to sign with. Unsigned, whatever the rows say is written.
+
+    One that went on since it was read is written as it is now, and `job` left as it is; of one that retention takes
+    out meanwhile it raises Job.DoesNotExist.
     """
+    try:
+        yield from _write(job, sign)
+    except (RecordBroken, ObjectDoesNotExist) as error:
+        if has_left(job.pk, trusted_keys()):
+            raise Job.DoesNotExist(f"job {job.pk} has left: retention keeps it as a bundle") from error
+        raise
+
+
+def _write(job: Job, sign: bool) -> Iterator[str]:
     key = own_key() if sign else None
     if key is not None:
-        compare_with_heads(job, trusted_keys())
+        job = _as_signed(job)
     so_far, every = Chain(), hashlib.sha256()
     for piece in _pieces(job, so_far, sign):
         every.update(piece.encode())
@@ -107,6 +121,23 @@ def write_bundle(job: Job, sign: bool = True) -> Iterator[str]:
         "exported_at": timezone.now().isoformat(),
     }
     yield f"{_SEAL.decode()}{key.sign(FORMAT, said).decode()}{_END.decode()}"
+
+
+def _as_signed(job: Job) -> Job:
+    """The job, found to fit its signed heads; read again as long as it goes on and is signed meanwhile."""
+    trusted = trusted_keys()
+    for _ in range(MOST_READINGS):
+        try:
+            compare_with_heads(job, trusted)
+            break
+        except RecordBroken:
+            now = Job.objects.select_related("pack", "submitter", "input").get(pk=job.pk)
+            if now.cycle == job.cycle:
+                raise
+            job = now
+    else:
+        raise RecordBroken(f"the job is running, and was further each of {MOST_READINGS} times it was read")
+    return job
 
 
 def _pieces(job: Job, so_far: Chain, sign: bool) -> Iterator[str]:
@@ -155,9 +186,11 @@ def read_bundle(text: bytes, name: str) -> Record:
         pack = PackSpec.from_json(data["pack"])
         if not isinstance(data["seeds"], list) or not isinstance(data["job"], dict):
             raise TypeError("its seeds are no list, or its job is no object")
+        if type(data["job"].get("id")) is not int:  # "2" would be no head's job
+            raise TypeError("its job has no number")
+        begun = input_digest(data["pack"], data["seeds"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(f"{name} lacks a part of a bundle, or one is of the wrong kind: {error}") from None
-    begun = input_digest(data["pack"], data["seeds"])
     if seal is not None:
         _compare_head(seal, data["job"], begun)
     return Record(name, data["job"], pack, data["seeds"], lambda: iter(cycles), begun, seal)
@@ -183,6 +216,8 @@ def _compare_head(seal: Signed, job: dict[str, Any], begun: str) -> None:
     for part, value in found.items():
         if seal.said.get(part) != value:
             raise BundleAltered(f"the signature is for {part} {seal.said.get(part)!r}; it holds {value!r}")
+    if not isinstance(seal.said.get("exported_at"), str):
+        raise BundleAltered("what is signed does not say when it was exported")
 
 
 def _file_cycles(rows: list[dict[str, Any]]) -> Iterator[RecordCycle]:

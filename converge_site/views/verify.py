@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
 from converge_site.downloads import send_file
@@ -47,6 +47,8 @@ def bundle(request: HttpRequest, job_id: int) -> HttpResponseBase:
         )
         message = f"{cause}: {error}. `manage.py export {job_id} --unsigned` writes it without a signature."
         return render_error(request, 409, "There is no bundle of this record", message, f"/jobs/{job_id}/")
+    except Job.DoesNotExist as error:
+        raise Http404(str(error)) from error
     return send_file(request, bundle_name(job), "application/json", write_bundle(job))
 
 

@@ -16,6 +16,7 @@ from django.utils import timezone
 from runtime import retention
 from runtime.actions.inbox import add_row
 from runtime.bundle import read_bundle, write_bundle
+from runtime.head_log import LEAVING
 from runtime.heads import sign_all_settled
 from runtime.lease import claim_job, due_jobs
 from runtime.models import (
@@ -191,7 +192,7 @@ def test_run_that_is_cut_off_is_finished_by_the_next(
         cut_before(name)
     with pytest.raises(Cut):
         retain(tmp_path)
-    for one in Job.objects.filter(reason=retention.LEAVING):
+    for one in Job.objects.filter(reason=LEAVING):
         assert claim_job(one.pk, "somebody") is None
         assert retention.bundle_path(tmp_path, one.pk).exists()
     assert "jobs hold" in verified()
