@@ -425,3 +425,19 @@ def test_a_lost_tier_is_mailed_until_it_is_reached_again(server: MailServer) -> 
     assert send() == 1
     assert server.subjects()[0].startswith("Converge: 1 tier lost in ")
     assert "Tier 1 “Judged” of 2 is lost: verdict / new is contested" in text_of(server.letters[0])
+
+
+def test_a_scheduler_that_dies_before_it_sends_loses_nothing(
+    server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader("olga")
+    doubts()
+    with monkeypatch.context() as dying:
+        dying.setattr(post, "send", lambda claims: None)  # gone, with the letter in its hands
+        assert send_digests_due() == 1
+    assert send() == 0, "nobody else takes it up at once, for it may have been sent"
+    let_minutes_pass(61)
+    assert send() == 1
+    assert len(server.letters) == 1
+    let_minutes_pass(61)
+    assert send() == 0
