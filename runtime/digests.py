@@ -1,8 +1,8 @@
 """Email: one digest now and then for whoever wants it, never a letter a notice.
 
-A digest is claimed by moving the person's cursor before it is sent, so of several schedulers one sends it. A mail
-server that is slow or out holds up nobody: letters leave from a thread of their own, and if they are not taken the
-cursor goes back. All times are the database's.
+A digest is claimed by the time at which it is begun, so of several schedulers one sends it; the person's cursor moves
+once it is sent. A scheduler that dies in between loses nothing: what was to be told is in the next digest. A mail
+server that is slow or out holds up nobody: letters leave from a thread of their own. All times are the database's.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db import connection
+from django.db import DatabaseError, connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from runtime.audience import SETTLED, notices_for, open_questions
@@ -47,7 +48,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A letter that is this scheduler's to send, and what its claim wrote."""
+    """A letter that is this scheduler's to send; `at` is when it claimed it."""
 
     due: Due
     upto: int
@@ -104,7 +105,7 @@ def _safely_claim(due: Due, upto: int) -> Claim | None:
 
 
 def _claim(due: Due, upto: int) -> Claim | None:
-    """The letter, and the cursor moved past it; None if there is nothing to say, or another scheduler was quicker."""
+    """The letter, for this scheduler to send; None if there is nothing to say, or another scheduler was quicker."""
     user = User.objects.get(pk=due.user_id)
     setting = NoticeSetting.objects.get(user=user)
     digest = digest_for(user, setting, due.mailed, upto)
@@ -114,9 +115,9 @@ def _claim(due: Due, upto: int) -> Claim | None:
     letter = make_letter(user, digest, due.every_minutes, f"{due.user_id}.{due.mailed}.{upto}")
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE runtime_noticesetting SET mailed = %s, mailed_at = {clock_sql()} "
+            f"UPDATE runtime_noticesetting SET mailed_at = {clock_sql()} "
             "WHERE user_id = %s AND email AND mailed = %s AND mailed_at = %s RETURNING mailed_at",
-            [upto, due.user_id, due.mailed, due.mailed_at],
+            [due.user_id, due.mailed, due.mailed_at],
         )
         row = cursor.fetchone()
     return Claim(due, upto, float(row[0]), letter) if row else None
@@ -222,15 +223,29 @@ def _send_one(server: BaseEmailBackend, claim: Claim) -> None:
             raise
         log.warning("The digest of person %s was not sent: %s.", claim.due.user_id, say_trouble(error))
         _put_back(claim, REFUSED_PAUSE)
+    else:
+        _note_sent(claim)
+
+
+def _note_sent(claim: Claim) -> None:
+    """The cursor moves past the letter, unless something else moved it since. Whoever dies just before it has people
+    told again in the next digest."""
+    try:
+        _of_claim(claim).update(mailed=claim.upto)
+    except DatabaseError:
+        log.exception("that person %s was sent a digest could not be noted", claim.due.user_id)
 
 
 def _put_back(claim: Claim, pause: float | None) -> None:
-    """The letter was not sent: the cursor goes back, unless something else moved it since. It is due again after
-    `pause` seconds, at once for None."""
+    """The letter was not sent, and is due again after `pause` seconds, at once for None."""
     due = claim.due
     mailed_at = due.mailed_at if pause is None else claim.at + pause - 60.0 * due.every_minutes
-    NoticeSetting.objects.filter(user_id=due.user_id, mailed=claim.upto, mailed_at=claim.at).update(
-        mailed=due.mailed, mailed_at=mailed_at
+    _of_claim(claim).update(mailed_at=mailed_at)
+
+
+def _of_claim(claim: Claim) -> QuerySet[NoticeSetting]:
+    return NoticeSetting.objects.filter(
+        user_id=claim.due.user_id, mailed=claim.due.mailed, mailed_at=claim.at
     )
 
 

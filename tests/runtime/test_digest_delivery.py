@@ -139,3 +139,19 @@ def test_a_database_that_is_out_ends_no_round(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(digests, "_due", fail)
     assert send_digests_due() == 0
+
+
+def test_a_scheduler_that_dies_before_it_sends_loses_nothing(
+    mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader("olga")
+    doubts()
+    with monkeypatch.context() as dying:
+        dying.setattr(post, "send", lambda claims: None)  # gone, with the letter in its hands
+        assert send_digests_due() == 1
+    assert send() == 0, "nobody else takes it up at once, for it may have been sent"
+    let_minutes_pass(61)
+    assert send() == 1
+    assert len(mail_server.letters) == 1
+    let_minutes_pass(61)
+    assert send() == 0

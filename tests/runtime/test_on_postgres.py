@@ -38,6 +38,7 @@ SAME = (
     "tests/actions/test_receipts.py",
     "tests/actions/test_stale_decisions.py",
     "tests/actions/test_submit.py",
+    "tests/audit/test_heads.py::test_of_two_schedulers_at_once_one_signs",
     "tests/audit/test_heads.py::test_jobs_are_signed_in_portions_and_each_once",
     "tests/web/test_jobs_list.py",
     "tests/web/test_live_tailer.py",

@@ -53,6 +53,13 @@ def play(bench: Bench, seed: int, history: Sequence[Act] | None = None, length: 
     return done
 
 
+def play_all(bench: Bench, seeds: Iterable[int]) -> None:
+    """Plays many. Raises AssertionError with a short history of the first that breaks something."""
+    for seed in seeds:
+        done = play(bench, seed)
+        assert done.violation is None, report(shorten(bench, done))
+
+
 def _tell(world: World, act: Act) -> str:
     at = f"{world.turns.now - 1_700_000_000:8.2f}  "
     if act[0] == "turn":
