@@ -15,12 +15,12 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from runtime.engine import Commit, Core, Stop
-from runtime.engine.tiers import MAX_NAMED
 from runtime.failpoints import failpoint
 from runtime.lease import LEASE_SECONDS, Fenced, clock_sql, database_clock
 from runtime.models import Answer, Conflict, Decision
 from runtime.models.job import ENDED
 from runtime.notices import write_notices
+from runtime.outcome import stop_sentence
 from runtime.questions import ASKED_FIELDS, ask_people
 from runtime.recovery import Parking, look_again, plan_parking
 
@@ -152,7 +152,7 @@ def _update_job(
         "ran_seconds": tenure.ran_seconds,
         "updated_at": now,
         "causes": orjson.dumps(stop.causes if stop else []).decode(),
-        "reason": stop_sentence(core, commit)[:MAX_REASON] if stop else "",
+        "reason": stop_sentence(stop.reason, stop.causes, commit.tier, core.plan.top_tier) if stop else "",
     }
     if tenure.calls:
         values |= {"calls": tenure.calls, "tokens": tenure.tokens, "cost": tenure.cost}
@@ -207,22 +207,6 @@ def _recovering_fields(tenure: Tenure, parking: Parking | None, stop: Stop | Non
             "awaited": "{}",
         }
     return fields
-
-
-def stop_sentence(core: Core, commit: Commit) -> str:
-    """Why the job stopped, for people: the first cause and how many more there are."""
-    stop = commit.stop
-    if stop is None:
-        return ""
-    if stop.reason == "converged":
-        return f"Every agent has had its say; tier {commit.tier} of {core.plan.top_tier} is reached."
-    if not stop.causes:
-        return "Cancelled." if stop.reason == "cancelled" else ""
-    first = str(stop.causes[0].get("text", ""))
-    # A long list of one kind ends in a cause that counts them all.
-    more = sum(int(c["count"]) - MAX_NAMED if "count" in c else 1 for c in stop.causes[1:])
-    text = first[:1].upper() + first[1:]
-    return f"{text}{f'; and {more:,} more' if more else ''}."
 
 
 def _project(tenure: Tenure, core: Core, commit: Commit, last: int, now: dt.datetime) -> None:
