@@ -32,6 +32,7 @@ from runtime.engine import BoundsError, PackSpec
 from runtime.engine.values import load_json
 from runtime.head_log import compare_with_heads, has_left
 from runtime.models import Job
+from runtime.outcome import Ending, compare_outcome
 from runtime.record import (
     Chain,
     Line,
@@ -102,8 +103,8 @@ def _write(job: Job, sign: bool) -> Iterator[str]:
     key = own_key() if sign else None
     if key is not None:
         job = _as_signed(job)
-    so_far, every = Chain(), hashlib.sha256()
-    for piece in _pieces(job, so_far, sign):
+    so_far, ending, every = Chain(), Ending(), hashlib.sha256()
+    for piece in _pieces(job, so_far, ending, sign):
         every.update(piece.encode())
         yield piece
     if key is None:
@@ -113,6 +114,7 @@ def _write(job: Job, sign: bool) -> Iterator[str]:
             f"the summary says cycle {job.cycle}, entry {job.entries}; the journal ends at cycle {so_far.cycle}, "
             f"entry {so_far.entries}, or under another digest"
         )
+    compare_outcome(summary_of(job), ending.stop, ending.tier, len(job.frozen_spec()["tiers"]))
     said = {
         "job": job.pk,
         **{name: getattr(job, name) for name in _HEAD},
@@ -140,7 +142,7 @@ def _as_signed(job: Job) -> Job:
     return job
 
 
-def _pieces(job: Job, so_far: Chain, sign: bool) -> Iterator[str]:
+def _pieces(job: Job, so_far: Chain, ending: Ending, sign: bool) -> Iterator[str]:
     head = {
         "format": FORMAT if sign else UNSIGNED,
         "job": summary_of(job),
@@ -151,6 +153,8 @@ def _pieces(job: Job, so_far: Chain, sign: bool) -> Iterator[str]:
     for at, (row, lines) in enumerate(job_rows(job)):
         if sign:
             so_far.add(cycle_of(row, lines))
+            for line in lines:
+                ending.add(line.body)
         own = _text({**row, "started_at": row["started_at"].isoformat()})
         entries = ",\n".join(line.body.decode() for line in lines)
         yield f'{"," if at else ""}\n{own[:-1]},"entries":[\n{entries}\n]}}'

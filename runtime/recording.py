@@ -22,9 +22,9 @@ from runtime.lease import LEASE_SECONDS, Fenced, clock_sql, database_clock
 from runtime.models import Answer, Conflict, Decision
 from runtime.models.job import ENDED
 from runtime.notices import write_notices
+from runtime.outcome import stop_sentence
 from runtime.questions import ASKED_FIELDS, ask_people
 from runtime.recovery import Parking, look_again, plan_parking
-from runtime.stop_words import words_of_stop
 
 ACTIVITY_LENGTH = 30
 MAX_REASON = 500
@@ -175,7 +175,7 @@ def _update_job(
         "ran_seconds": tenure.ran_seconds,
         "updated_at": now,
         "causes": orjson.dumps(stop.causes if stop else []).decode(),
-        "reason": stop_sentence(core, commit)[:MAX_REASON] if stop else "",
+        "reason": stop_sentence(stop.reason, stop.causes, commit.tier, core.plan.top_tier) if stop else "",
     }
     if tenure.calls:
         values |= {"calls": tenure.calls, "tokens": tenure.tokens, "cost": tenure.cost}
@@ -230,14 +230,6 @@ def _recovering_fields(tenure: Tenure, parking: Parking | None, stop: Stop | Non
             "awaited": "{}",
         }
     return fields
-
-
-def stop_sentence(core: Core, commit: Commit) -> str:
-    """Why the job stopped, for people: the first cause and how many more there are."""
-    stop = commit.stop
-    if stop is None:
-        return ""
-    return words_of_stop(stop.reason, stop.causes, commit.tier, core.plan.top_tier)
 
 
 def _project(tenure: Tenure, core: Core, commit: Commit, last: int, now: dt.datetime) -> None:

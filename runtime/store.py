@@ -107,23 +107,25 @@ def is_cancel_asked(job_id: int) -> bool:
 def pending_rows(job_id: int) -> list[InboxRow]:
     """The rows of the job's inbox that were not applied yet, in order."""
     rows = Decision.objects.filter(job_id=job_id, status="pending").select_related("by").order_by("id")
-    return [
-        InboxRow(
-            id=row.pk,
-            act=row.act,
-            by=row.by_name,
-            key=row.key,
-            subject=row.subject,
-            value=row.payload.get("value"),
-            none=bool(row.payload.get("none")),
-            confidence=row.payload.get("confidence", 1.0),
-            version=row.version,
-            reason=row.reason,
-            groups=tuple(row.payload.get("groups", ())),
-            on=row.payload.get("on", ""),
-        )
-        for row in rows
-    ]
+    return [inbox_row(row) for row in rows]
+
+
+def inbox_row(row: Decision) -> InboxRow:
+    """A row of an inbox as the engine is given it."""
+    return InboxRow(
+        id=row.pk,
+        act=row.act,
+        by=row.by_name,
+        key=row.key,
+        subject=row.subject,
+        value=row.payload.get("value"),
+        none=bool(row.payload.get("none")),
+        confidence=row.payload.get("confidence", 1.0),
+        version=row.version,
+        reason=row.reason,
+        groups=tuple(row.payload.get("groups", ())),
+        on=row.payload.get("on", ""),
+    )
 
 
 def standing(job: Job, at_seq: int | None = None, keys: Sequence[str] | None = None) -> list[StandingRow]:

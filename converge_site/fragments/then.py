@@ -12,9 +12,9 @@ from django.db.models import Count, F, Max, Q, QuerySet, Sum
 
 from converge_site.fragments.moment import Moment
 from runtime.models import Answer, Conflict, Cycle, Decision, Entry, Job, ToolCall
+from runtime.outcome import stop_sentence
 from runtime.recording import ACTIVITY_LENGTH, MAX_REASON
 from runtime.standing import Place, standing_heads
-from runtime.stop_words import words_of_stop
 
 
 def job_then(job: Job, moment: Moment | None) -> Job:
@@ -45,7 +45,7 @@ def _tell_stop(then: Job, moment: Moment) -> None:
         return
     body = last.data
     then.status, then.causes, then.settled_at = body["reason"], body["causes"], moment.at
-    then.reason = words_of_stop(body["reason"], body["causes"], then.tier, then.top_tier)[:MAX_REASON]
+    then.reason = stop_sentence(body["reason"], body["causes"], then.tier, then.top_tier)[:MAX_REASON]
 
 
 def _count_slots(then: Job, moment: Moment) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import OperationalError, connection
 from redis import Redis
@@ -10,6 +12,7 @@ from runtime import reconciler, recovery
 from runtime.engine import ENGINE_VERSION
 from runtime.lease import due_jobs
 from runtime.models import Job
+from runtime.queue import read_queued_ids
 from runtime.recovery import wake_due
 from tests.runtime.fixtures import Use
 from tests.runtime.packs import ECHO_SEEDS, PANEL_SEEDS
@@ -86,11 +89,14 @@ def test_rows_for_a_job_of_a_newer_engine_are_left_to_that_engine() -> None:
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite tells its plan in words")
-def test_due_jobs_are_found_by_index(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, list[object]]] = []
-    with connection.execute_wrapper(
-        lambda do, sql, given, many, more: asked.append((sql, given)) or do(sql, given, many, more)
-    ):  # type: ignore[func-returns-value]
+def test_due_jobs_are_found_by_index() -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def ask(execute: Any, sql: str, given: Any, *more: Any) -> Any:
+        asked.append((sql, given))
+        return execute(sql, given, *more)
+
+    with connection.execute_wrapper(ask):
         due_jobs()
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN QUERY PLAN {asked[0][0]}", asked[0][1])
@@ -113,4 +119,4 @@ def test_chore_that_fails_in_any_way_keeps_no_job_waiting(
 
     monkeypatch.setattr(reconciler, chore, fail)
     assert reconciler.reconcile_once() == 1
-    assert reconciler.read_queued_ids() == frozenset([str(job.pk)])
+    assert read_queued_ids() == frozenset([str(job.pk)])

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from redis import Redis
 
-from runtime import worker
+from runtime import agents, worker
 from runtime.actions import cancel_job
 from runtime.failpoints import arm, read_failpoints
 from runtime.lease import claim_job
 from runtime.models import Decision, Job
+from runtime.recording import append_cycle
 from runtime.verifying import verify_job
 from runtime.worker import run_job
 from tests.runtime.fixtures import Use
@@ -45,12 +47,13 @@ def test_outcome_that_is_committed_stands_whatever_comes_after_it() -> None:
 
 
 def test_rows_that_came_while_it_parked_are_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    real, told = worker.append_cycle, []
+    real = append_cycle
+    told: list[Decision] = []
 
-    def append(*given: object) -> bool:
-        has_mail = real(*given)  # type: ignore[arg-type]
+    def append(*given: Any) -> bool:
+        has_mail = real(*given)
         commit = given[2]
-        if commit.stop is not None and not told:  # type: ignore[attr-defined]
+        if commit.stop is not None and not told:
             told.append(
                 tell(job, "decide", "otto", key="verdict", subject="doubtful", payload={"value": "yes"})
             )
@@ -93,13 +96,14 @@ SHORTAGES: list[Callable[[], Exception]] = [
 def test_shortage_of_the_machine_costs_a_job_neither_claim_nor_life(
     shortage: Callable[[], Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, met = worker.run_all, []
+    real = agents.run_all
+    met: list[Exception] = []
 
-    def run_all(*given: object, **more: object) -> object:
+    def run_all(*given: Any, **more: Any) -> Any:
         if len(met) < 1:
             met.append(shortage())
             raise met[0]
-        return real(*given, **more)  # type: ignore[arg-type]
+        return real(*given, **more)
 
     monkeypatch.setattr(worker, "run_all", run_all)
     job = run(submit("walk", WALK_SEEDS))
@@ -108,7 +112,7 @@ def test_shortage_of_the_machine_costs_a_job_neither_claim_nor_life(
 
 
 def test_worker_that_stays_short_leaves_the_job_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run_all(*given: object, **more: object) -> object:
+    def run_all(*given: Any, **more: Any) -> Any:
         raise OSError(errno.EMFILE, "Too many open files")
 
     job = submit("walk", WALK_SEEDS)
@@ -123,7 +127,7 @@ def test_worker_that_stays_short_leaves_the_job_to_another(monkeypatch: pytest.M
 
 
 def test_error_of_any_other_kind_ends_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run_all(*given: object, **more: object) -> object:
+    def run_all(*given: Any, **more: Any) -> Any:
         raise FileNotFoundError(errno.ENOENT, "No such file")
 
     monkeypatch.setattr(worker, "run_all", run_all)
