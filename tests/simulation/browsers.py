@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import deque
 from typing import Any
@@ -19,41 +20,46 @@ PANEL = re.compile(r"<panel ([^=]+)=([^>]*)>")
 ACK_EVERY = 3
 
 
-class Socket(JobConsumer):
-    """The consumer, with a wire instead of a server, and nobody to turn away."""
+class Welcome(JobConsumer):
+    """The consumer, and nobody to turn away."""
+
+    async def _ask_in(self) -> int | None:
+        return None
+
+
+class Socket:
+    """A consumer in its event loop, with a wire instead of a server."""
 
     def __init__(self, job_id: int, loop: Loop) -> None:
-        super().__init__()
         self.scope = {"url_route": {"kwargs": {"job_id": job_id}}}
         self.loop = loop
         self.wire: deque[str] = deque()
         self.is_closed = False
+        self._said: asyncio.Queue[dict[str, Any]] | None = None
 
     def hear(self, message: dict[str, Any] | None) -> None:
         """What the browser sends; None for its end of the line."""
         if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(lambda: self.loop.create_task(self._take(message)))
+            self.loop.call_soon_threadsafe(self._take, message)
 
-    async def _take(self, message: dict[str, Any] | None) -> None:
+    def _take(self, message: dict[str, Any] | None) -> None:
+        if self._said is None:
+            self._said = asyncio.Queue()
+            self._said.put_nowait({"type": "websocket.connect"})
+            self.loop.create_task(self._serve(self._said))
         if message is None:
-            await self.disconnect(1001)
-            return
-        if "after" in message:
-            await self.connect()
-        await self.receive(orjson.dumps(message).decode())
+            self._said.put_nowait({"type": "websocket.disconnect", "code": 1001})
+        else:
+            self._said.put_nowait({"type": "websocket.receive", "text": orjson.dumps(message).decode()})
 
-    async def accept(self, *args: Any, **rest: Any) -> None:
-        """Nothing to shake."""
+    async def _serve(self, said: asyncio.Queue[dict[str, Any]]) -> None:
+        await Welcome(self.scope, self._send).run(said.get)
 
-    async def send(self, text_data: str | None = None, **rest: Any) -> None:
-        assert text_data is not None
-        self.wire.append(text_data)
-
-    async def close(self, code: int | None = None, reason: str | None = None) -> None:
-        self.is_closed = True
-
-    async def _allowed(self) -> bool:
-        return True
+    async def _send(self, event: dict[str, Any]) -> None:
+        if event["type"] == "websocket.send":
+            self.wire.append(event["text"])
+        elif event["type"] == "websocket.close":
+            self.is_closed = True
 
 
 class Browser:

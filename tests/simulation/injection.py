@@ -17,7 +17,7 @@ import django.utils.timezone
 from django.contrib.auth.models import Group, User
 from django.db import connections
 
-from converge_site.live import hub, tailer, topics
+from converge_site.live import consumers, hub, tailer, topics
 from runtime import (
     backtesting,
     failpoints,
@@ -127,6 +127,8 @@ def _wires(bench: Bench) -> list[tuple[Any, str, Any]]:
         (session, "_records", Workshop(turns, "records")),
         (attempts, "_gates", Inline(turns)),
         (queue, "redis_client", lambda url: bench.redis),
+        (consumers, "let_in", lambda visitor: None),  # whose session is asked about in a thread
+        (consumers, "let_out", lambda visitor: None),
         (queue, "_queue", lambda client: bench.redis),
         (recovery, "shared_gate", lambda: bench.gate),
         (tool_calls, "shared_gate", lambda: bench.gate),
