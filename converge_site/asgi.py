@@ -13,8 +13,8 @@ from runtime.checks import require_sound_storage  # noqa: E402
 
 require_sound_storage()
 
-from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from channels.sessions import CookieMiddleware  # noqa: E402
 
 from converge_site.routing import websocket_urlpatterns  # noqa: E402
 from converge_site.security import require_own_origin  # noqa: E402
@@ -22,6 +22,6 @@ from converge_site.security import require_own_origin  # noqa: E402
 application = ProtocolTypeRouter(
     {
         "http": http_application,
-        "websocket": require_own_origin(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
+        "websocket": require_own_origin(CookieMiddleware(URLRouter(websocket_urlpatterns))),
     }
 )

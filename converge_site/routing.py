@@ -17,7 +17,7 @@ async def turn_away(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 websocket_urlpatterns = [
-    path("ws/jobs/", PageConsumer.as_asgi()),
-    path("ws/jobs/<int:job_id>/", JobConsumer.as_asgi()),
+    path("ws/jobs/", PageConsumer.as_asgi()),  # type: ignore[arg-type]
+    path("ws/jobs/<int:job_id>/", JobConsumer.as_asgi()),  # type: ignore[arg-type]
     re_path(r"", turn_away),  # type: ignore[arg-type]
 ]

@@ -31,6 +31,7 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
+from runtime.durable import sync_directory
 from runtime.head_log import NEWEST_FILE
 from runtime.signing import (
     TRUSTED_FILE,
@@ -44,7 +45,11 @@ from runtime.signing import (
 FORMAT: Final = "converge-backup/1"
 MANIFEST: Final = "manifest"
 DATABASE: Final = "converge.sqlite3"
-KEYS: Final = ("signing-key", "secret_key")
+SIGNING_KEY: Final = "signing-key"
+SECRET_KEY: Final = "secret_key"
+KEYS: Final = (SIGNING_KEY, SECRET_KEY)
+# A member's name becomes the name of a file, and whoever has a key of his own can sign a manifest with any in it.
+MEMBERS: Final = frozenset({DATABASE, NEWEST_FILE, TRUSTED_FILE, *KEYS})
 MAX_MANIFEST = 1024 * 1024
 CHUNK = 1024 * 1024
 BUSY_SECONDS = 2.0
@@ -56,11 +61,15 @@ class BackupError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was put back. `kept` is where the database that was there before lies now, None if there was none."""
+    """What was put back. `kept` is where the database that was there before lies now, None if there was none.
+
+    `left_out` names the private keys of the backup that were not taken, for the home has others.
+    """
 
     said: Mapping[str, Any]
     key: str
     kept: Path | None
+    left_out: tuple[str, ...]
 
 
 # -- making one --------------------------------------------------------------------------------------------------------
@@ -164,20 +173,13 @@ def _draft_beside(path: Path) -> Iterator[IO[bytes]]:
     sync_directory(path.parent)
 
 
-def sync_directory(path: Path) -> None:
-    """Makes names that were given or taken in a directory outlive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 # -- putting one back --------------------------------------------------------------------------------------------------
 
 
-def restore_backup(path: Path, replace: bool = False) -> Restored:
+def restore_backup(path: Path, named: frozenset[str] = frozenset(), replace: bool = False) -> Restored:
     """Puts a backup in the place of this installation's database. The home must be held (`runtime.home_lock`).
+
+    It must be signed by a key that is trusted here or is one of `named`, for its keys are trusted from then on.
 
     The database comes last and in one move: killed before, the home holds the one it held, if any. Then call it again,
     for keys and the newest head may be those of the backup already. Raises BackupError, KeyTrouble, OSError.
@@ -195,15 +197,16 @@ def restore_backup(path: Path, replace: bool = False) -> Restored:
     for left in place.parent.glob(".restore.*"):  # by one that was killed: the home is ours alone
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".restore.") as room:
-        seal = _unpack(path, Path(room))
+        seal = _unpack(path, Path(room), trusted_keys() | named)
         _make_ready(Path(room) / DATABASE)
+        left_out = _place_keys(Path(room), home, is_new=not occupied)
         _place_small_files(Path(room), home, seal)
         kept = _keep(place) if occupied else None
         for leftover in (f"{place}-wal", f"{place}-shm"):  # of a database that is not there any more
             Path(leftover).unlink(missing_ok=True)
         os.replace(Path(room) / DATABASE, place)
         sync_directory(place.parent)
-    return Restored(seal.said, seal.key, kept)
+    return Restored(seal.said, seal.key, kept, left_out)
 
 
 def _is_occupied(place: Path) -> bool:
@@ -258,19 +261,44 @@ def _read_manifest(tar: tarfile.TarFile, path: Path) -> Signed:
         raise BackupError(f"{path} is no backup of Converge: it does not begin with its manifest.")
     file = tar.extractfile(first)
     try:
-        return read_signed(FORMAT, file.read() if file else b"")
+        seal = read_signed(FORMAT, file.read() if file else b"")
     except BadSignature as error:
         raise BackupError(f"{path} was altered: its manifest is not what was signed ({error}).") from None
+    _require_manifest(seal.said, path)
+    return seal
 
 
-def _unpack(path: Path, room: Path) -> Signed:
-    """Writes the members into `room`, each compared with the manifest."""
+def _require_manifest(said: dict[str, Any], path: Path) -> None:
+    """That a signature fits says nothing of what is signed: anybody can sign anything."""
+    members = said.get("members")
+    counts = (said.get("jobs"), said.get("entries"))
+    if (
+        said.get("format") != FORMAT
+        or not isinstance(members, dict)
+        or not isinstance(said.get("made_at"), str)
+        or not all(type(count) is int for count in counts)
+    ):
+        raise BackupError(f"{path} is no backup of Converge: its manifest lacks a part.")
+    if odd := sorted(members.keys() - MEMBERS):
+        raise BackupError(f"{path} is no backup of Converge: {odd[0]!r} is no part of one.")
+    if DATABASE not in members:
+        raise BackupError(f"{path} is no backup of Converge: it holds no {DATABASE}.")
+
+
+def _unpack(path: Path, room: Path, trusted: frozenset[str]) -> Signed:
+    """Writes the members into `room`, each compared with the manifest, once its key was found to be trusted."""
     with _opened(path) as tar:
         seal = _read_manifest(tar, path)
+        if seal.key not in trusted:
+            raise BackupError(
+                f"{path} is signed by a key that is not trusted here, and with it the backup's own list of keys would "
+                "be. Ask whoever made it for their key (`manage.py signing_key`, and `backup` says it); if it is this "
+                f"one, name it: --key {seal.key}"
+            )
         members: dict[str, Any] = dict(seal.said["members"])
         while (info := tar.next()) is not None:
             expected = members.pop(info.name, None)
-            file = tar.extractfile(info) if info.isreg() else None
+            file = tar.extractfile(info) if info.isreg() and not info.issparse() else None
             if expected is None or file is None:
                 raise BackupError(f"{path} was altered: {info.name!r} is not in its manifest.")
             if _write_out(file, room / info.name) != expected:
@@ -311,11 +339,26 @@ def _make_ready(copy: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _place_small_files(room: Path, home: Path, seal: Signed) -> None:
-    """Keys first, then the head that belongs to the database. What the home trusted already, it goes on to trust."""
+def _place_keys(room: Path, home: Path, is_new: bool) -> tuple[str, ...]:
+    """Puts the backup's private keys where the home has none; gives the names of those it has others for.
+
+    The sessions' secret is made wherever settings load, so a home without a database has one that nothing depends on.
+    """
+    left_out = []
     for name in KEYS:
-        if (room / name).exists() and not (home / name).exists():
-            os.replace(room / name, home / name)
+        source, target = room / name, home / name
+        if not source.exists():
+            continue
+        if not target.exists() or (is_new and name == SECRET_KEY):
+            os.replace(source, target)
+        elif source.read_bytes().strip() != target.read_bytes().strip():
+            left_out.append(name)
+    sync_directory(home)
+    return tuple(left_out)
+
+
+def _place_small_files(room: Path, home: Path, seal: Signed) -> None:
+    """Trust first, then the head that belongs to the database. What the home trusted already, it goes on to trust."""
     if missing := sorted((_lines(room / TRUSTED_FILE) | {seal.key}) - trusted_keys()):
         path = home / TRUSTED_FILE
         before = path.read_bytes().rstrip(b"\n") + b"\n" if path.exists() else b""

@@ -25,12 +25,14 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import orjson
+from django.core.exceptions import ObjectDoesNotExist
 from django.utils import timezone
 
 from runtime.engine import BoundsError, PackSpec
 from runtime.engine.values import load_json
-from runtime.head_log import compare_with_heads
+from runtime.head_log import compare_with_heads, has_left
 from runtime.models import Job
+from runtime.outcome import Ending, compare_outcome
 from runtime.record import (
     Chain,
     Line,
@@ -59,6 +61,7 @@ __all__ = [
 
 FORMAT: Final = "converge-bundle/2"
 UNSIGNED: Final = "converge-bundle/1"
+MOST_READINGS = 20
 MAX_BUNDLE_BYTES = 1024 * 1024 * 1024
 
 _SORTED = orjson.OPT_SORT_KEYS
@@ -84,12 +87,24 @@ def write_bundle(job: Job, sign: bool = True) -> Iterator[str]:
 
     What is signed is checked on the way: raises RecordBroken where chain or signed heads do not hold, and KeyTrouble
     before the first piece if there is no key to sign with. Unsigned, whatever the rows say is written.
+
+    One that went on since it was read is written as it is now, and `job` left as it is; of one that retention takes
+    out meanwhile it raises Job.DoesNotExist.
     """
+    try:
+        yield from _write(job, sign)
+    except (RecordBroken, ObjectDoesNotExist) as error:
+        if has_left(job.pk, trusted_keys()):
+            raise Job.DoesNotExist(f"job {job.pk} has left: retention keeps it as a bundle") from error
+        raise
+
+
+def _write(job: Job, sign: bool) -> Iterator[str]:
     key = own_key() if sign else None
     if key is not None:
-        compare_with_heads(job, trusted_keys())
-    so_far, every = Chain(), hashlib.sha256()
-    for piece in _pieces(job, so_far, sign):
+        job = _as_signed(job)
+    so_far, ending, every = Chain(), Ending(), hashlib.sha256()
+    for piece in _pieces(job, so_far, ending, sign):
         every.update(piece.encode())
         yield piece
     if key is None:
@@ -99,6 +114,7 @@ def write_bundle(job: Job, sign: bool = True) -> Iterator[str]:
             f"the summary says cycle {job.cycle}, entry {job.entries}; the journal ends at cycle {so_far.cycle}, "
             f"entry {so_far.entries}, or under another digest"
         )
+    compare_outcome(summary_of(job), ending.stop, ending.tier, len(job.frozen_spec()["tiers"]))
     said = {
         "job": job.pk,
         **{name: getattr(job, name) for name in _HEAD},
@@ -109,7 +125,24 @@ def write_bundle(job: Job, sign: bool = True) -> Iterator[str]:
     yield f"{_SEAL.decode()}{key.sign(FORMAT, said).decode()}{_END.decode()}"
 
 
-def _pieces(job: Job, so_far: Chain, sign: bool) -> Iterator[str]:
+def _as_signed(job: Job) -> Job:
+    """The job, found to fit its signed heads; read again as long as it goes on and is signed meanwhile."""
+    trusted = trusted_keys()
+    for _ in range(MOST_READINGS):
+        try:
+            compare_with_heads(job, trusted)
+            break
+        except RecordBroken:
+            now = Job.objects.select_related("pack", "submitter", "input").get(pk=job.pk)
+            if now.cycle == job.cycle:
+                raise
+            job = now
+    else:
+        raise RecordBroken(f"the job is running, and was further each of {MOST_READINGS} times it was read")
+    return job
+
+
+def _pieces(job: Job, so_far: Chain, ending: Ending, sign: bool) -> Iterator[str]:
     head = {
         "format": FORMAT if sign else UNSIGNED,
         "job": summary_of(job),
@@ -120,6 +153,8 @@ def _pieces(job: Job, so_far: Chain, sign: bool) -> Iterator[str]:
     for at, (row, lines) in enumerate(job_rows(job)):
         if sign:
             so_far.add(cycle_of(row, lines))
+            for line in lines:
+                ending.add(line.body)
         own = _text({**row, "started_at": row["started_at"].isoformat()})
         entries = ",\n".join(line.body.decode() for line in lines)
         yield f'{"," if at else ""}\n{own[:-1]},"entries":[\n{entries}\n]}}'
@@ -155,9 +190,11 @@ def read_bundle(text: bytes, name: str) -> Record:
         pack = PackSpec.from_json(data["pack"])
         if not isinstance(data["seeds"], list) or not isinstance(data["job"], dict):
             raise TypeError("its seeds are no list, or its job is no object")
+        if type(data["job"].get("id")) is not int:  # "2" would be no head's job
+            raise TypeError("its job has no number")
+        begun = input_digest(data["pack"], data["seeds"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(f"{name} lacks a part of a bundle, or one is of the wrong kind: {error}") from None
-    begun = input_digest(data["pack"], data["seeds"])
     if seal is not None:
         _compare_head(seal, data["job"], begun)
     return Record(name, data["job"], pack, data["seeds"], lambda: iter(cycles), begun, seal)
@@ -183,6 +220,8 @@ def _compare_head(seal: Signed, job: dict[str, Any], begun: str) -> None:
     for part, value in found.items():
         if seal.said.get(part) != value:
             raise BundleAltered(f"the signature is for {part} {seal.said.get(part)!r}; it holds {value!r}")
+    if not isinstance(seal.said.get("exported_at"), str):
+        raise BundleAltered("what is signed does not say when it was exported")
 
 
 def _file_cycles(rows: list[dict[str, Any]]) -> Iterator[RecordCycle]:

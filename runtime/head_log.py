@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 from django.conf import settings
+from django.db.models import Count, Max
 
 from runtime.engine import GENESIS
 from runtime.models import Cycle, Head, Job
@@ -18,6 +19,11 @@ from runtime.signing import BadSignature, Signed, key_id, read_signed
 PURPOSE: Final = "converge-head/1"
 REMOVED: Final = "removed"  # the status of a head that says: this job was taken out of the database, by us
 NEWEST_FILE: Final = "newest-head"
+# The reason of a job whose rows are being deleted: what is left of it is no record any more.
+LEAVING: Final = "Kept as a bundle by retention; its rows are being deleted."
+
+_NUMBERS = ("number", "job", "cycle", "entries")
+_TEXTS = {"digest", "input", "at", "status"}
 
 Ends = Mapping[int, tuple[str, int]]  # by cycle: its digest, its last entry
 
@@ -96,13 +102,31 @@ def compare_head(said: Mapping[str, Any], cycles: int, ends: Ends, begun: str) -
         raise RecordBroken(f"pack or seeds were rewritten: {name}, says another digest for them")
 
 
+def has_left(job_id: int, trusted: frozenset[str]) -> bool:
+    """Whether retention took a job out, or is about to: its last head says so under one of `trusted`.
+
+    For whoever found it incomplete or gone: that is no fault. Of one that never began, nothing was signed.
+    """
+    row = Job.objects.filter(pk=job_id).values("reason", "cycle").first()
+    if row is not None and row["reason"] != LEAVING:
+        return False
+    try:
+        heads = heads_of(job_id, trusted)
+    except RecordBroken:
+        return False
+    if heads:
+        return bool(heads[-1].said["status"] == REMOVED)
+    return row is None or row["cycle"] == 0
+
+
 def check_newest(trusted: frozenset[str]) -> Signed | None:
     """Compares the log's end with the head kept in CONVERGE_HOME, and its length with its last number; gives the newest
     head. Raises HeadsBroken."""
     newest = newest_holding(trusted)
-    count = Head.objects.count()
-    if newest is not None and count != newest.number:
-        raise HeadsBroken(f"the newest head has the number {newest.number}, and there are {count}")
+    # In one query: between two of them the scheduler signs.
+    found = Head.objects.aggregate(last=Max("number"), count=Count("number"))
+    if (found["last"] or 0) != found["count"]:
+        raise HeadsBroken(f"the newest head has the number {found['last']}, and there are {found['count']}")
     return read_row(newest, trusted) if newest else None
 
 
@@ -159,6 +183,9 @@ def _read_kept(line: bytes, trusted: frozenset[str], name: str) -> Signed:
         raise HeadsBroken(
             f"{name} holds a head signed by key {key_id(signed.key)}, which is not trusted here"
         )
+    said = signed.said  # a stranger's key signs anything
+    if not all(type(said.get(part)) is int for part in _NUMBERS) or not said.keys() >= _TEXTS:
+        raise HeadsBroken(f"{name} holds a line that is no head: it lacks a part")
     return signed
 
 

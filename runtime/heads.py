@@ -137,6 +137,8 @@ def append_heads(jobs: Sequence[Job], status: str = "") -> int:
     try:
         with transaction.atomic():
             last = newest_holding(trusted)
+            if last is not None:
+                read_row(last, trusted)  # what is appended vouches for all that is before it
             for job in _fitting(jobs, trusted):
                 number, previous = (last.number + 1, link(last.line)) if last else (1, GENESIS)
                 line = key.sign(PURPOSE, _head_of(job, number, previous, status or job.status)).decode()

@@ -98,17 +98,23 @@ def renew_lease(job_id: int, epoch: int) -> bool:
 
 
 def due_jobs(limit: int = 1000) -> list[int]:
-    """Ids of jobs that somebody should be working on and nobody is, oldest first (D7.3)."""
+    """Ids of jobs that somebody should be working on and nobody is, oldest first (D7.3).
+
+    Those of a newer engine are not among them: here nobody can claim them, and a thousand would hide all others.
+    """
+    # Two questions, each of which an index answers: asked as one, every job there is would be looked at.
+    free = f"{over_sql()} AND engine_version <= %s"
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
+            SELECT id FROM runtime_job WHERE status IN ('queued', 'running') AND {free}
+            UNION
             SELECT id FROM runtime_job
-            WHERE {over_sql()} AND (
-              status IN ('queued', 'running') OR (status NOT IN ('cancelled', 'failed') AND EXISTS (
-                SELECT 1 FROM runtime_decision d WHERE d.job_id = runtime_job.id AND d.status = 'pending')))
-            ORDER BY id LIMIT %s
+            WHERE id IN (SELECT job_id FROM runtime_decision WHERE status = 'pending')
+              AND status NOT IN ('cancelled', 'failed') AND {free}
+            ORDER BY 1 LIMIT %s
             """,
-            [limit],
+            [ENGINE_VERSION, ENGINE_VERSION, limit],
         )
         return [int(row[0]) for row in cursor.fetchall()]
 

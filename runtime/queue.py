@@ -15,7 +15,6 @@ import re
 import threading
 import time
 import uuid
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -52,34 +51,12 @@ HEARTBEAT_SECONDS = 5
 # A worker that says nothing for this long is gone from `queue_state`; Redis' clock alone decides.
 WORKER_TTL_SECONDS = 20
 FAILURE_TTL_SECONDS = 3600
-
+# What the scheduler says of itself after each round, for a day.
 logger = logging.getLogger(__name__)
 
 
 class RefusedPayload(Exception):
     """A message asked for something other than running one job, or a slice of one backtest, by its id."""
-
-
-@dataclass(frozen=True)
-class WorkerState:
-    """A worker process that was heard of in the last seconds."""
-
-    name: str
-    host: str
-    pid: int
-    state: str  # RQ's word: "idle" or "busy"
-    job_id: str | None  # what it runs
-    jobs_done: int
-    backtest_id: int | None = None  # whose slice it is at
-
-
-@dataclass(frozen=True)
-class QueueState:
-    """What the pages show of the queue. `reachable` is False, and the rest empty, when Redis is out."""
-
-    reachable: bool
-    queued: int
-    workers: tuple[WorkerState, ...]
 
 
 def enqueue_job(job_id: JobId) -> bool:
@@ -102,7 +79,7 @@ def _enqueue(function: str, argument: JobId, name: str, description: str) -> boo
     # is deleted together with the run that ends (`result_ttl=0`).
     message_id = f"{name}-{uuid.uuid4().hex[:12]}"
     try:
-        _queue(_client(settings.CONVERGE_REDIS_URL)).enqueue_call(
+        _queue(redis_client(settings.CONVERGE_REDIS_URL)).enqueue_call(
             func=function,
             args=(argument,),
             timeout=-1,  # RQ's JobTimeoutException can land in the middle of a commit; budgets end jobs (D2.7)
@@ -112,9 +89,9 @@ def _enqueue(function: str, argument: JobId, name: str, description: str) -> boo
             description=description,
         )
     except RedisError as error:
-        _outage.note(error)
+        outage.note(error)
         return False
-    _outage.note(None)
+    outage.note(None)
     return True
 
 
@@ -124,42 +101,22 @@ def read_queued_ids() -> frozenset[str] | None:
     The reconciler leaves these alone, or a busy queue would grow by a message a job every round.
     """
     names = _read_names()
-    return None if names is None else frozenset(name for name in names if _backtest_of(name) is None)
+    return None if names is None else frozenset(name for name in names if backtest_of(name) is None)
 
 
 def read_queued_backtests() -> frozenset[int] | None:
     """Returns the ids of the backtests that wait in the queue, or None if Redis is out."""
     names = _read_names()
-    return (
-        None if names is None else frozenset(at for name in names if (at := _backtest_of(name)) is not None)
-    )
+    return None if names is None else frozenset(at for name in names if (at := backtest_of(name)) is not None)
 
 
 def _read_names() -> list[str] | None:
     try:
-        messages = _client(settings.CONVERGE_REDIS_URL).lrange(f"rq:queue:{QUEUE_NAME}", 0, -1)
+        messages = redis_client(settings.CONVERGE_REDIS_URL).lrange(f"rq:queue:{QUEUE_NAME}", 0, -1)
     except RedisError as error:
-        _outage.note(error)
+        outage.note(error)
         return None
-    return [_name_of(message) for message in messages]
-
-
-def queue_state() -> QueueState:
-    """Returns the queue's length and the workers that listen, for the pages; within about a second."""
-    client = _client(settings.CONVERGE_REDIS_URL)
-    try:
-        keys = sorted(_text(key) for key in client.smembers(f"rq:workers:{QUEUE_NAME}"))
-        with client.pipeline(transaction=False) as pipeline:
-            pipeline.llen(f"rq:queue:{QUEUE_NAME}")
-            for key in keys:
-                pipeline.hgetall(key)
-                pipeline.smembers(f"{key}:executions")
-            queued, *rows = pipeline.execute()
-    except RedisError:
-        return QueueState(reachable=False, queued=0, workers=())
-    pairs = zip(keys, rows[::2], rows[1::2], strict=True)
-    workers = tuple(_worker_state(key, row, running) for key, row, running in pairs if row)
-    return QueueState(reachable=True, queued=queued, workers=workers)
+    return [name_of(message) for message in messages]
 
 
 def work(burst: bool = False) -> bool:
@@ -180,7 +137,7 @@ def work(burst: bool = False) -> bool:
             try:
                 did_any |= bool(_make_worker(_worker_client()).work())
             except RedisError as error:
-                _outage.note(error)
+                outage.note(error)
             # RQ leaves its loop when Redis fails it in the middle of its bookkeeping. The job it ran is safe in
             # the database by then, so the process goes on with a new worker.
             if not stop_requested():
@@ -335,7 +292,7 @@ def _database_answers() -> bool:
     return True
 
 
-class _Outage:
+class Outage:
     """Says once that Redis is out, and once that it is back, whatever the number of calls between."""
 
     def __init__(self) -> None:
@@ -352,11 +309,11 @@ class _Outage:
                 self._since = None
 
 
-_outage = _Outage()
+outage = Outage()
 
 
 @lru_cache(maxsize=4)
-def _client(url: str) -> Redis:
+def redis_client(url: str) -> Redis:
     """A client that gives up after a second and tries once: redis-py's own retries block a page for a minute."""
     return Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))
 
@@ -382,29 +339,17 @@ def _make_worker(client: Redis) -> InProcessWorker:
     )
 
 
-def _text(value: bytes | str) -> str:
+def text_of(value: bytes | str) -> str:
+    """What Redis gave back, as text."""
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _name_of(message: bytes | str) -> str:
-    return _text(message).rpartition("-")[0]
+def name_of(message: bytes | str) -> str:
+    """Which job or backtest a message is about, by the name it was enqueued under."""
+    return text_of(message).rpartition("-")[0]
 
 
-def _backtest_of(name: str) -> int | None:
+def backtest_of(name: str) -> int | None:
+    """The backtest of such a name; None if it is a job's."""
     number = name.removeprefix(_OF_BACKTEST)
     return int(number) if number != name and _BACKTEST_ID.fullmatch(number) else None
-
-
-def _worker_state(key: str, row: dict[Any, Any], running: set[Any]) -> WorkerState:
-    fields = {_text(name): _text(value) for name, value in row.items()}
-    name = next((_name_of(_text(member).partition(":")[0]) for member in sorted(running)), None)
-    backtest = None if name is None else _backtest_of(name)
-    return WorkerState(
-        name=key.removeprefix("rq:worker:"),
-        host=fields.get("hostname", ""),
-        pid=int(fields.get("pid") or 0),
-        state=fields.get("state", ""),
-        job_id=name if backtest is None else None,
-        jobs_done=int(fields.get("successful_job_count") or 0),
-        backtest_id=backtest,
-    )

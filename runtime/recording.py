@@ -6,6 +6,7 @@ The fence comes first in the transaction: a runtime whose epoch was superseded w
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -14,13 +15,14 @@ import orjson
 from django.db import connection, transaction
 from django.utils import timezone
 
+from runtime.agents.run_times import RunTime
 from runtime.engine import Commit, Core, Stop
-from runtime.engine.tiers import MAX_NAMED
 from runtime.failpoints import failpoint
 from runtime.lease import LEASE_SECONDS, Fenced, clock_sql, database_clock
 from runtime.models import Answer, Conflict, Decision
 from runtime.models.job import ENDED
 from runtime.notices import write_notices
+from runtime.outcome import stop_sentence
 from runtime.questions import ASKED_FIELDS, ask_people
 from runtime.recovery import Parking, look_again, plan_parking
 
@@ -41,8 +43,9 @@ _INSERT_ENTRY = """
 """
 _INSERT_CYCLE = """
     INSERT INTO runtime_cycle
-        (job_id, number, first_seq, last_seq, runs, changes, tier, digest, epoch, worker, started_at, duration_ms)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        (job_id, number, first_seq, last_seq, runs, changes, tier, digest, epoch, worker, started_at, duration_ms,
+        timings)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 
@@ -66,10 +69,18 @@ class Tenure:
     blocks: dict[str, int] = field(default_factory=dict)
 
 
-def append_cycle(tenure: Tenure, core: Core, commit: Commit, started: dt.datetime, seconds: float) -> bool:
+def append_cycle(
+    tenure: Tenure,
+    core: Core,
+    commit: Commit,
+    started: dt.datetime,
+    seconds: float,
+    times: Sequence[RunTime] = (),
+) -> bool:
     """Appends one cycle to the journal; returns whether rows wait in the job's inbox.
 
-    Raises Fenced if the job was claimed by another runtime.
+    `started`, `seconds` and `times` are clock data beside the journal. Raises Fenced if the job was claimed by another
+    runtime.
     """
     now = timezone.now()
     last = commit.first_seq + len(commit.entries) - 1
@@ -113,6 +124,7 @@ def append_cycle(tenure: Tenure, core: Core, commit: Commit, started: dt.datetim
                     tenure.worker,
                     started,
                     seconds * 1000,
+                    orjson.dumps(_with_seqs(commit, times)).decode(),
                 ],
             )
         failpoint("cycle.in_transaction")
@@ -124,6 +136,17 @@ def append_cycle(tenure: Tenure, core: Core, commit: Commit, started: dt.datetim
         tenure.asked_again, tenure.retries = False, 0
         tenure.retry_at, tenure.recovering_since, tenure.awaited = None, None, {}
     return has_mail
+
+
+def _with_seqs(commit: Commit, times: Sequence[RunTime]) -> list[Any]:
+    """The times, each with the number of the entry that tells of the runs: a page finds it without a search."""
+    if not times:
+        return []
+    told: dict[str, int] = {}
+    for seq, entry in enumerate(commit.entries, commit.first_seq):
+        if entry.kind == "run":
+            told[entry.agent] = seq
+    return [(*time, told.get(time[0])) for time in times]
 
 
 def _plan_parking(tenure: Tenure, core: Core, commit: Commit) -> Parking | None:
@@ -152,7 +175,7 @@ def _update_job(
         "ran_seconds": tenure.ran_seconds,
         "updated_at": now,
         "causes": orjson.dumps(stop.causes if stop else []).decode(),
-        "reason": stop_sentence(core, commit)[:MAX_REASON] if stop else "",
+        "reason": stop_sentence(stop.reason, stop.causes, commit.tier, core.plan.top_tier) if stop else "",
     }
     if tenure.calls:
         values |= {"calls": tenure.calls, "tokens": tenure.tokens, "cost": tenure.cost}
@@ -207,22 +230,6 @@ def _recovering_fields(tenure: Tenure, parking: Parking | None, stop: Stop | Non
             "awaited": "{}",
         }
     return fields
-
-
-def stop_sentence(core: Core, commit: Commit) -> str:
-    """Why the job stopped, for people: the first cause and how many more there are."""
-    stop = commit.stop
-    if stop is None:
-        return ""
-    if stop.reason == "converged":
-        return f"Every agent has had its say; tier {commit.tier} of {core.plan.top_tier} is reached."
-    if not stop.causes:
-        return "Cancelled." if stop.reason == "cancelled" else ""
-    first = str(stop.causes[0].get("text", ""))
-    # A long list of one kind ends in a cause that counts them all.
-    more = sum(int(c["count"]) - MAX_NAMED if "count" in c else 1 for c in stop.causes[1:])
-    text = first[:1].upper() + first[1:]
-    return f"{text}{f'; and {more:,} more' if more else ''}."
 
 
 def _project(tenure: Tenure, core: Core, commit: Commit, last: int, now: dt.datetime) -> None:

@@ -120,20 +120,25 @@ def wake_due() -> int:
 
     Of the jobs that wait for a tool whose breaker is open, as many go on as may probe it; the others stay due until
     it closes, or a hundred jobs would be taken up to be told that it is open. They keep nobody else waiting.
+
+    Each job is tried once a round: one that cannot be told, because nothing can be written, stays due.
     """
     allowed: _Allowance | None = None
     passed_over: set[str] = set()
+    in_vain: set[int] = set()
     woken = 0
-    while woken < MOST_AT_ONCE:
-        due = _due("retry_at", passed_over)
+    while woken + len(in_vain) < MOST_AT_ONCE:
+        due = _due("retry_at", passed_over, in_vain)
         if not due:
             break
         allowed = allowed or _Allowance()
         for job_id, waits in due:
-            if waits not in passed_over and allowed.take(waits.split()):
-                woken += _safely(_wake, job_id)
-            else:
+            if waits in passed_over or not allowed.take(waits.split()):
                 passed_over.add(waits)
+            elif _safely(_wake, job_id):
+                woken += 1
+            else:
+                in_vain.add(job_id)
         if len(due) < MOST_AT_ONCE:
             break
     return woken
@@ -162,10 +167,16 @@ class _Allowance:
         return False
 
 
-def _due(column: str, passed_over: Iterable[str] = ()) -> list[tuple[int, str]]:
-    """(id, waits_on) of recovering jobs whose time has come, those tried least first."""
-    without = sorted(passed_over)
+def _due(column: str, passed_over: Iterable[str] = (), in_vain: Iterable[int] = ()) -> list[tuple[int, str]]:
+    """(id, waits_on) of recovering jobs whose time has come, those tried least first.
+
+    Left out are those that wait for the tools `passed_over`, and the jobs `in_vain`.
+    """
+    without: list[Any] = [*sorted(passed_over)]
     unless = f"AND waits_on NOT IN ({', '.join(['%s'] * len(without))})" if without else ""
+    if jobs := sorted(in_vain):
+        unless += f" AND id NOT IN ({', '.join(['%s'] * len(jobs))})"
+        without += jobs
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT id, waits_on FROM runtime_job WHERE status = 'recovering' AND {column} <= {clock_sql()} {unless} "

@@ -21,8 +21,9 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from runtime.actions.audit import record_act
-from runtime.backup import sync_directory
 from runtime.bundle import BundleError, read_bundle, write_bundle
+from runtime.durable import sync_directory, sync_file
+from runtime.head_log import LEAVING
 from runtime.heads import sign_removal
 from runtime.models import Decision, Job, JobInput, JobStatus
 from runtime.models.job import ACTIVE
@@ -34,7 +35,6 @@ from runtime.verifying import verify_record
 SETTLED: Final = tuple(
     status for status in JobStatus.values if status not in (*ACTIVE, JobStatus.WAITING, JobStatus.RECOVERING)
 )
-LEAVING: Final = "Kept as a bundle by retention; its rows are being deleted."
 ROWS_AT_ONCE = 5_000  # a transaction: some 50 ms in which SQLite has no other writer
 JOBS_AT_ONCE = 200
 
@@ -124,7 +124,10 @@ def archive_job(job: Job, directory: Path) -> int:
     """
     path = bundle_path(directory, job.pk)
     if path.exists():
-        _check_bundle(path, job)
+        _check_bundle(path, job, f"{path} is of another record; move it away")
+        sync_file(
+            path
+        )  # a run that was cut off may have left it before it was safe, or somebody copied it there
         return path.stat().st_size
     descriptor, draft = tempfile.mkstemp(dir=directory, prefix=f".{path.name}.")
     try:
@@ -132,8 +135,10 @@ def archive_job(job: Job, directory: Path) -> int:
             file.writelines(write_bundle(job))
             file.flush()
             os.fsync(descriptor)
-        _check_bundle(Path(draft), job)
+        _check_bundle(Path(draft), job, "it went on while it was archived")
         os.link(draft, path)  # never in the place of a file that came there meanwhile
+    except Job.DoesNotExist:
+        raise Kept("it left meanwhile, by another run") from None
     except FileExistsError:
         raise Kept(f"{path} was made by another meanwhile") from None
     finally:
@@ -142,14 +147,17 @@ def archive_job(job: Job, directory: Path) -> int:
     return path.stat().st_size
 
 
-def _check_bundle(path: Path, job: Job) -> None:
-    """Reads it as a stranger would, and compares its head with the job. Raises Kept, RecordBroken, BundleError."""
+def _check_bundle(path: Path, job: Job, if_other: str) -> None:
+    """Reads it as a stranger would, and compares its head with the job: Kept says `if_other` where they differ.
+
+    Raises Kept, RecordBroken, BundleError.
+    """
     record = read_bundle(path.read_bytes(), str(path))
     if record.seal is None or record.seal.key not in trusted_keys():
         raise Kept(f"{path} is not signed by a key that is trusted here")
     found = (record.job["id"], record.job["cycle"], record.job["entries"], record.job["digest"])
     if found != (job.pk, job.cycle, job.entries, job.digest):
-        raise Kept(f"{path} is of another record; move it away")
+        raise Kept(if_other)
     verify_record(record)
 
 

@@ -33,6 +33,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 from django.conf import settings
+from django.db import DatabaseError, connection
+
+from runtime.durable import sync_directory
+from runtime.models import Head
 
 # Other keys whose signatures count here, one a line: those of before, and of installations one trusts.
 TRUSTED_FILE: Final = "trusted-keys"
@@ -108,13 +112,51 @@ def key_id(public: str) -> str:
 
 
 def own_key() -> SigningKey:
-    """This installation's key; made, mode 0600, if there is none and nobody named a file. Raises KeyTrouble."""
+    """This installation's key; made, mode 0600, if there is none and nobody named a file. Raises KeyTrouble.
+
+    None is made beside heads that a key signed which is not trusted here: it lies elsewhere, or was lost.
+    """
     path = _key_path()
     if not path.exists():
         if settings.CONVERGE_SIGNING_KEY_FILE is not None:
             raise KeyTrouble(f"CONVERGE_SIGNING_KEY_FILE names {path}, and there is no such file")
+        _require_no_other_key(path)
         _make_key(path)
     return _read_key(path)
+
+
+def _require_no_other_key(path: Path) -> None:
+    """A host with a home of its own, or one whose key was deleted, must not begin to sign under a second key."""
+    try:
+        line = _newest_line()
+    except DatabaseError as error:
+        raise KeyTrouble(
+            f"there is no {path}, and whether another key signs for this database cannot be read: {error}"
+        ) from error
+    if line is None:
+        return
+    try:
+        before = str(orjson.loads(line)["key"])
+        known = before in trusted_keys()
+        name = key_id(before)
+    except (ValueError, KeyError, TypeError):
+        raise KeyTrouble(f"there is no {path}, and the newest head of this database cannot be read") from None
+    if not known:
+        raise KeyTrouble(
+            f"there is no {path}, and the heads of this database are signed by key {name}. Put that key there, or "
+            f"name it by CONVERGE_SIGNING_KEY_FILE; if it is lost, write {before} into {path.with_name(TRUSTED_FILE)}, "
+            "and another is made"
+        )
+
+
+def _newest_line() -> str | None:
+    """The newest head in the database, if it has any; a database that is not there yet is not made by asking."""
+    about = connection.settings_dict
+    if connection.vendor == "sqlite" and not Path(about["NAME"]).exists():
+        return None
+    if Head._meta.db_table not in connection.introspection.table_names():
+        return None
+    return Head.objects.order_by("-number").values_list("line", flat=True).first()
 
 
 def own_public_key() -> str:
@@ -142,6 +184,7 @@ def _make_key(path: Path) -> None:
             pass
         finally:
             os.unlink(draft)
+        sync_directory(path.parent)  # its name, too; also where another has linked it first
     except OSError as error:
         raise KeyTrouble(f"the signing key {path} cannot be made: {error.strerror}") from error
 

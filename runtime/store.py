@@ -7,8 +7,10 @@ what the slot shows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -18,8 +20,13 @@ from django.db.models import Max
 from runtime.engine import Core, InboxRow, PackSpec, Seed
 from runtime.engine.replay import RecordedCycle, replay
 from runtime.models import Answer, Cycle, Decision, Entry, Job, ToolCall
+from runtime.standing import find_place, standing_heads
 
 ENTRIES_AT_ONCE = 20_000
+ANSWERS_KEPT = 200
+
+_by_subject = attrgetter("subject")
+_first_facts: dict[Any, list[dict[str, Any]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,23 +107,25 @@ def is_cancel_asked(job_id: int) -> bool:
 def pending_rows(job_id: int) -> list[InboxRow]:
     """The rows of the job's inbox that were not applied yet, in order."""
     rows = Decision.objects.filter(job_id=job_id, status="pending").select_related("by").order_by("id")
-    return [
-        InboxRow(
-            id=row.pk,
-            act=row.act,
-            by=row.by_name,
-            key=row.key,
-            subject=row.subject,
-            value=row.payload.get("value"),
-            none=bool(row.payload.get("none")),
-            confidence=row.payload.get("confidence", 1.0),
-            version=row.version,
-            reason=row.reason,
-            groups=tuple(row.payload.get("groups", ())),
-            on=row.payload.get("on", ""),
-        )
-        for row in rows
-    ]
+    return [inbox_row(row) for row in rows]
+
+
+def inbox_row(row: Decision) -> InboxRow:
+    """A row of an inbox as the engine is given it."""
+    return InboxRow(
+        id=row.pk,
+        act=row.act,
+        by=row.by_name,
+        key=row.key,
+        subject=row.subject,
+        value=row.payload.get("value"),
+        none=bool(row.payload.get("none")),
+        confidence=row.payload.get("confidence", 1.0),
+        version=row.version,
+        reason=row.reason,
+        groups=tuple(row.payload.get("groups", ())),
+        on=row.payload.get("on", ""),
+    )
 
 
 def standing(job: Job, at_seq: int | None = None, keys: Sequence[str] | None = None) -> list[StandingRow]:
@@ -174,6 +183,22 @@ def run_calls(entry: Entry) -> list[dict[str, Any]]:
     return calls
 
 
+def entries_of_slots(job_id: int, key: str, subjects: Iterable[str], until: int | None = None) -> list[Entry]:
+    """Every entry about these slots of one key, up to entry `until`, in order."""
+    wanted = list(subjects)
+    if not wanted:
+        return []
+    # SQLite knows nothing of a job's size and would rather look through all of its entries.
+    index = "INDEXED BY entry_by_slot" if connection.vendor == "sqlite" else ""
+    marks = ", ".join(["%s"] * len(wanted))
+    last = "" if until is None else "AND seq <= %s"
+    rows = Entry.objects.raw(
+        f"SELECT * FROM runtime_entry {index} WHERE job_id = %s AND key = %s AND subject IN ({marks}) {last}",
+        [job_id, key, *wanted, *([] if until is None else [until])],
+    )
+    return sorted(rows, key=lambda entry: entry.seq)
+
+
 def slot_history(job: Job, key: str, subject: str) -> list[Entry]:
     """Every entry about one slot, in order."""
     return list(Entry.objects.filter(job_id=job.pk, key=key, subject=subject).order_by("seq"))
@@ -192,19 +217,47 @@ def answer_facts(job: Job, answer: Answer) -> list[dict[str, Any]]:
     for row in standing(job, answer.seq, answer_keys(pack_of(job))):
         if row.status != "fact":
             continue
-        mark = marks.get((row.key, row.subject), {})
-        fact = {
-            "key": row.key,
-            "subject": row.subject,
-            "value": row.value,
-            "confidence": mark.get("conf", round(row.confidence * 1000)) / 1000,
-            "agent": row.agent,
-            "provisional": bool(mark.get("provisional")),
-        }
-        if mark:
-            fact |= {"from": mark["from"] / 1000, "incomplete": mark.get("incomplete", "")}
-        facts.append(fact)
+        facts.append(_answer_fact(row, marks))
     return facts
+
+
+def _answer_fact(row: StandingRow, marks: Mapping[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
+    mark = marks.get((row.key, row.subject), {})
+    fact = {
+        "key": row.key,
+        "subject": row.subject,
+        "value": row.value,
+        "confidence": mark.get("conf", round(row.confidence * 1000)) / 1000,
+        "agent": row.agent,
+        "provisional": bool(mark.get("provisional")),
+    }
+    if mark:
+        fact |= {"from": mark["from"] / 1000, "incomplete": mark.get("incomplete", "")}
+    return fact
+
+
+def first_answer_facts(job: Job, answer: Answer, keys: Sequence[str], most: int) -> list[dict[str, Any]]:
+    """The first `most` of an answer's facts, by these keys in order, then by subject: as `answer_facts` has them,
+    without reading all. An answer never changes, so what was found is kept."""
+    name = answer.pk, answer.created_at, tuple(keys), most
+    if (kept := _first_facts.get(name)) is not None:
+        return kept
+    heads = standing_heads.read(job.pk, keys, find_place(job.pk, _end_of(job, answer)))
+    facts = (nsmallest(most, (h for h in heads[key] if h.status == "fact"), key=_by_subject) for key in keys)
+    wanted = [head.seq for of_key in facts for head in of_key][:most]
+    rows = {entry.seq: standing_row(entry) for entry in Entry.objects.filter(job_id=job.pk, seq__in=wanted)}
+    marks = {(m["key"], m["subject"]): m for m in answer.marks}
+    found = [_answer_fact(rows[seq], marks) for seq in wanted]
+    _first_facts[name] = found
+    while len(_first_facts) > ANSWERS_KEPT:
+        _first_facts.pop(next(iter(_first_facts)), None)
+    return found
+
+
+def _end_of(job: Job, answer: Answer) -> int | None:
+    """The last entry of the answer's cycle: an answer is published when all of it is merged."""
+    cycles = Cycle.objects.filter(job_id=job.pk, number=answer.cycle)
+    return cycles.values_list("last_seq", flat=True).first()
 
 
 def latest_answer(job: Job) -> Answer | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import orjson
-from django.db import DataError, InterfaceError, OperationalError, connection
+from django.db import DataError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q, Sum
 from django.utils import timezone
 
@@ -44,6 +44,7 @@ _NOTE_ATTEMPT = """
 _NOTE_END = """
     UPDATE runtime_toolcall SET {sets}
     WHERE job_id = %s AND cycle = %s AND agent = %s AND item = %s AND number = %s AND digest = %s AND status = 'started'
+      AND (%s OR EXISTS (SELECT 1 FROM runtime_job WHERE id = %s AND epoch = %s))
     RETURNING attempts
 """
 
@@ -104,7 +105,11 @@ class DbRecorder:
                 )
 
     def finish(self, name: CallName, tool: str, recorded: Recorded) -> Recorded:
-        """Writes down what the call came to; gives what stands in the record, which another may have written first."""
+        """Writes down what the call came to; gives what stands in the record, which another may have written first.
+
+        An answer is taken from whoever brings it: it was paid for. A failure only from who holds the job, or a runtime
+        that stood still past its lease would end a call that the rightful one is waiting for; that raises Superseded.
+        """
         failpoint("call.before_record")
         try:
             stands = _connected(lambda: self._note_end(name, tool, recorded))
@@ -119,20 +124,27 @@ class DbRecorder:
         return stands
 
     def _note_end(self, name: CallName, tool: str, recorded: Recorded) -> Recorded:
-        now = timezone.now()
-        fields = _fields_of(recorded) | {"finished_at": now}
+        fields = _fields_of(recorded) | {"finished_at": timezone.now()}
         sets = ", ".join(f"{field} = %s" for field in fields)
+        held = [recorded.failure is None, self.job_id, self.epoch]
         with connection.cursor() as cursor:
-            cursor.execute(_NOTE_END.format(sets=sets), [*fields.values(), self.job_id, *name])
+            cursor.execute(_NOTE_END.format(sets=sets), [*fields.values(), self.job_id, *name, *held])
             row = cursor.fetchone()
         if row is not None:
             return recorded._replace(attempts=row[0])
-        # Refused before anything was sent (an open breaker), or somebody was first.
-        stands, _ = ToolCall.objects.get_or_create(
-            job_id=self.job_id,
-            **name._asdict(),
-            defaults={**fields, "tool": tool, "worker": self.worker, "started_at": now},
-        )
+        return self._note_unsent(name, {**fields, "tool": tool}, must_hold=recorded.failure is not None)
+
+    def _note_unsent(self, name: CallName, fields: dict[str, Any], must_hold: bool) -> Recorded:
+        """Nothing was begun under this name (an open breaker refused it), or somebody was first."""
+        with transaction.atomic():
+            mine = Job.objects.select_for_update().filter(pk=self.job_id, epoch=self.epoch)
+            if must_hold and not mine.values_list("pk").first():
+                raise Superseded(f"job {self.job_id}: epoch {self.epoch} is superseded")
+            stands, _ = ToolCall.objects.get_or_create(
+                job_id=self.job_id,
+                **name._asdict(),
+                defaults={**fields, "worker": self.worker, "started_at": fields["finished_at"]},
+            )
         return recorded_from_row(stands)
 
     def _rows(self, name: CallName) -> Any:

@@ -12,8 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from django.core.exceptions import ObjectDoesNotExist
+
 from runtime.engine import ENGINE_VERSION
-from runtime.head_log import check_newest, heads_of
+from runtime.head_log import check_newest, has_left, heads_of
 from runtime.models import Job
 from runtime.record import RecordBroken, record_of_job
 from runtime.signing import KeyTrouble, Signed, trusted_keys
@@ -29,7 +31,7 @@ _places = threading.BoundedSemaphore(AT_ONCE)
 
 @dataclass(slots=True)
 class Verdict:
-    """What was found. `end` is one of holds, broken, unfinished, busy and trouble; `text` says what is wrong.
+    """What was found. `end` is one of holds, broken, left, unfinished, busy and trouble; `text` says what is wrong.
 
     `step` is how far it came: nothing, verified (chain, heads, all that is kept beside the journal), or replayed.
     """
@@ -64,14 +66,25 @@ def examine(job: Job, seconds: float = SECONDS, clock: Callable[[], float] = tim
         _examine(job, verdict, watch)
     except _OutOfTime:
         verdict.end = "unfinished"
-    except RecordBroken as error:
-        verdict.end, verdict.text = "broken", str(error)
+    except (RecordBroken, ObjectDoesNotExist) as error:
+        verdict.end, verdict.text = _judge(job, error)
     except KeyTrouble as error:
         verdict.end, verdict.text = "trouble", str(error)
     finally:
         _places.release()
     verdict.seconds = clock() - began
     return verdict
+
+
+def _judge(job: Job, error: Exception) -> tuple[str, str]:
+    """How it ended, and in which words: a job that retention takes out meanwhile only looks broken."""
+    try:
+        if has_left(job.pk, trusted_keys()):
+            return "left", "retention keeps this job as a bundle, and its rows are deleted"
+    except KeyTrouble as trouble:
+        return "trouble", str(trouble)
+    gone = isinstance(error, ObjectDoesNotExist)
+    return "broken", "a part of it is not in the database" if gone else str(error)
 
 
 def _examine(job: Job, verdict: Verdict, watch: Callable[[], None]) -> None:

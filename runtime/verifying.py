@@ -11,12 +11,13 @@ import orjson
 from runtime.bundle import Record, RecordBroken, RecordCycle, record_of_job
 from runtime.engine import Core, PackError
 from runtime.engine.log import KINDS, OUTCOMES
-from runtime.engine.policies import asked_by
 from runtime.engine.replay import RecordedCycle, ReplayError, replay
 from runtime.engine.values import BoundsError, canonical, thousandths
-from runtime.fold import CallPlace, Fold
+from runtime.fold import CallPlace, CycleFold, Fold
 from runtime.head_log import compare_with_heads
-from runtime.models import Answer, Conflict, Cycle, Decision, Entry, Job, JobStatus, ToolCall
+from runtime.models import Answer, Cycle, Decision, Entry, Job, JobStatus, ToolCall
+from runtime.outcome import compare_outcome
+from runtime.people_rows import compare_inbox, compare_questions
 from runtime.record import chained
 from runtime.signing import trusted_keys
 
@@ -26,7 +27,6 @@ Watch = Callable[[], None]  # called again and again while a record is read; wha
 
 _COLUMNS = ("kind", "agent", "item", "key", "subject", "now")
 MOST_READINGS = 20
-_BEFORE_A_STOP = (JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.FAILED)
 
 
 def verify_record(record: Record) -> Fold:
@@ -45,7 +45,10 @@ def verify_record(record: Record) -> Fold:
                 fold.add(cycle.number, line.seq, body)
             except (KeyError, TypeError, ValueError):
                 raise RecordBroken(f"entry {line.seq} is no journal entry") from None
+    if fold.cycle:
+        fold.end()
     _compare_summary(record.job, fold, digest)
+    compare_outcome(record.job, fold.stop, fold.tier, len(record.pack.tiers))
     return fold
 
 
@@ -54,17 +57,21 @@ def _compare_summary(job: dict[str, Any], fold: Fold, digest: str) -> None:
         "cycle": fold.cycle,
         "entries": fold.entries,
         "digest": digest,
-        "tier": fold.tier,
         "facts": fold.count("fact"),
         "conflicts_open": fold.count("contested"),
         "holds_open": fold.count("held"),
         "answer_version": len(fold.answers),
     }
-    if job.get("status") not in _BEFORE_A_STOP:
-        found["status"] = fold.stop_reason
     for name, value in found.items():
         if job.get(name) != value:
             raise RecordBroken(f"the summary says {name} {job.get(name)!r}; the journal gives {value!r}")
+    last = fold.cycles.get(fold.cycle, CycleFold(0, 0, 0, True))
+    if not _is_tier(job.get("tier"), last):
+        raise RecordBroken(f"the summary says tier {job.get('tier')!r}; the journal gives {last.tier}")
+
+
+def _is_tier(tier: Any, cycle: CycleFold) -> bool:
+    return tier == cycle.tier or (not cycle.is_judged and type(tier) is int and 0 <= tier < cycle.tier)
 
 
 def replay_record(record: Record) -> Core:
@@ -140,32 +147,68 @@ def verify_job(job: Job, trusted: frozenset[str] | None = None, watch: Watch | N
         try:
             return _verify_as_read(job, keys, watch or (lambda: None))
         except RecordBroken:
-            at = job.cycle
+            at = _moment_of(job)
             job.refresh_from_db()
-            if job.cycle == at:
+            if _moment_of(job) == at:
                 raise
     raise RecordBroken(f"the job is running, and was further each of {MOST_READINGS} times it was read")
+
+
+def _moment_of(job: Job) -> tuple[int, str, int]:
+    """What differs once anything that is verified may have changed."""
+    return job.cycle, job.status, job.epoch
 
 
 def _verify_as_read(job: Job, trusted: frozenset[str], watch: Watch) -> Fold:
     fold = verify_record(watched(record_of_job(job), watch))
     compare_with_heads(job, trusted)
-    _compare_rows(job)
+    _compare_rows(job, fold)
     _compare_columns(job, watch)
     _compare_answers(job, fold)
-    _compare_questions(job, fold)
-    _compare_inbox(job, fold)
+    compare_questions(job, fold)
+    compare_inbox(job, fold)
+    _compare_state(job, fold)
     _compare_calls(job, fold)
     return fold
 
 
-def _compare_rows(job: Job) -> None:
+def _compare_rows(job: Job, fold: Fold) -> None:
     for model, column, last in ((Cycle, "number", job.cycle), (Entry, "seq", job.entries)):
         beyond = model._default_manager.filter(job_id=job.pk, **{f"{column}__gt": last}).exists()
         if beyond:
             raise RecordBroken(
                 f"{model.__name__} {last} is the last one the job knows of, and there is one after it"
             )
+
+    rows = Cycle.objects.filter(job_id=job.pk, number__lte=job.cycle).order_by("number")
+    for cycle in rows.iterator():
+        found = fold.cycles[cycle.number]
+        if (cycle.runs, cycle.changes) != (found.runs, found.changes) or not _is_tier(cycle.tier, found):
+            raise RecordBroken(
+                f"cycle {cycle.number} says {cycle.runs} runs, {cycle.changes} changes and tier {cycle.tier}; its "
+                f"entries give {found.runs}, {found.changes} and {found.tier}"
+            )
+        if cycle.epoch > job.epoch:
+            raise RecordBroken(
+                f"cycle {cycle.number} was written under epoch {cycle.epoch}; the job is at {job.epoch}"
+            )
+        if cycle.number == job.cycle and cycle.tier != job.tier:
+            raise RecordBroken(f"the summary says tier {job.tier}; its last cycle says {cycle.tier}")
+
+
+def _compare_state(job: Job, fold: Fold) -> None:
+    """What only the database says of how the job stands: its causes, and why it is at work or failed after a stop."""
+    causes = list(fold.stop["causes"]) if fold.stop else []
+    if job.status == JobStatus.FAILED and fold.stop_reason != "failed":
+        causes = [{"what": "failed", "text": job.reason}]
+    if job.causes != causes:
+        raise RecordBroken("the summary gives other causes than the journal")
+    if fold.stop is None or job.status == fold.stop_reason:
+        return
+    # Only what people or the clock said since takes a stopped job up; one that then cannot be run refuses it.
+    answer = "refused" if job.status == JobStatus.FAILED else "pending"
+    if not Decision.objects.filter(job_id=job.pk, status=answer, applied_cycle=None).exists():
+        raise RecordBroken(f"the summary says {job.status}; the journal ends in {fold.stop_reason}")
 
 
 def _compare_columns(job: Job, watch: Watch) -> None:
@@ -184,46 +227,9 @@ def _compare_columns(job: Job, watch: Watch) -> None:
 
 def _compare_answers(job: Job, fold: Fold) -> None:
     fields = ("version", "tier", "cycle", "seq", "facts", "gaps", "marks")
-    rows = list(
-        Answer.objects.filter(job_id=job.pk, cycle__lte=job.cycle).order_by("version").values(*fields)
-    )
+    rows = list(Answer.objects.filter(job_id=job.pk).order_by("version").values(*fields))
     if rows != [{name: answer[name] for name in fields} for answer in fold.answers]:
         raise RecordBroken("the published answers are not those of the journal")
-
-
-def _compare_questions(job: Job, fold: Fold) -> None:
-    rows = {(r.kind, r.key, r.subject): r for r in Conflict.objects.filter(job_id=job.pk, status="open")}
-    for name in sorted(rows.keys() ^ fold.open.keys()):
-        where = (
-            "in the database, not in the journal" if name in rows else "in the journal, not in the database"
-        )
-        raise RecordBroken(f"the {name[0]} on {name[1]} / {name[2]} is open {where}")
-    for name, body in fold.open.items():
-        row = rows[name]
-        sides = [{part: side[part] for part in side if part != "speakers"} for side in row.sides]
-        if (row.version, sides) != (body["version"], body.get("sides", [])):
-            raise RecordBroken(f"the {name[0]} on {name[1]} / {name[2]} shows other sides than the journal")
-        asked = body.get("rule", "") if name[0] == "hold" else asked_by(body.get("trace"))
-        if (row.rule, row.need, row.trace) != (asked, body.get("need", 1), body.get("trace", [])):
-            raise RecordBroken(
-                f"the {name[0]} on {name[1]} / {name[2]} is asked under another rule than told"
-            )
-    shown = {(k, *slot) for slot, now in fold.slots.items() if (k := _QUESTION_OF.get(now))}
-    for name in sorted(shown ^ fold.open.keys()):
-        raise RecordBroken(f"{name[1]} / {name[2]} shows one thing, and its {name[0]} says another")
-
-
-_QUESTION_OF = {"contested": "conflict", "held": "hold"}
-
-
-def _compare_inbox(job: Job, fold: Fold) -> None:
-    rows = Decision.objects.filter(job_id=job.pk, applied_cycle__isnull=False, applied_cycle__lte=job.cycle)
-    kept = {row.pk: (row.status, row.message, row.applied_cycle) for row in rows}
-    for number in sorted(kept.keys() ^ fold.told.keys()):
-        raise RecordBroken(f"row {number} of the inbox is told of in one place and not in the other")
-    for number, (result, message, cycle) in fold.told.items():
-        if kept[number] != (result, message[:500], cycle):
-            raise RecordBroken(f"row {number} of the inbox says {kept[number][0]}, the journal {result}")
 
 
 def _compare_calls(job: Job, fold: Fold) -> None:

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from runtime import store
 from runtime.agents import all_packs, functions_for, run_all
+from runtime.agents.run_times import RunTimes
 from runtime.engine import Core, Effect, InboxRow, Run, Seed, Stop
 from runtime.engine.replay import ReplayError
 from runtime.events import publish_job_event
@@ -34,6 +35,7 @@ from runtime.lease import (
 from runtime.models import Cycle, Job, JobStatus
 from runtime.queue import enqueue_job, stop_requested
 from runtime.recording import Tenure, append_cycle, refuse_rest
+from runtime.scarcity import is_scarcity
 from runtime.stopping import holding
 from runtime.storage_trouble import DATABASE_AWAY, probe_storage, trouble_in
 from runtime.tool_calls import JobTools, uses_tools
@@ -100,14 +102,17 @@ def _run_recorded(job_id: int, epoch: int) -> str:
 
     That is the database's trouble and not the job's: it must not count as a runtime that died of it. A database that
     is away may be away for this worker alone, so another gets its turn after a while; a disk that is full is full for
-    all, and is waited for.
+    all, and is waited for. A machine short of files, threads or memory is like a database that is away.
     """
     patience = _Patience()
     while True:
         try:
             return _run_claimed(job_id, epoch, patience)
-        except (Unrecorded, *DATABASE_AWAY) as error:
-            trouble = trouble_in(error) or probe_storage()
+        except Exception as error:
+            is_short = is_scarcity(error)
+            if not (is_short or isinstance(error, (Unrecorded, *DATABASE_AWAY))):
+                raise
+            trouble = trouble_in(error) or (None if is_short else probe_storage())
             pause = next(patience.pauses, RECORD_PAUSES[-1] if trouble else None)
             if pause is None:
                 raise
@@ -188,6 +193,8 @@ def _run_claimed(job_id: int, epoch: int, patience: _Patience) -> str:
             log.exception("job %s cannot be taken up", job_id)
             return _fail(job_id, epoch, f"The journal does not hold: {error}")
         except Exception as error:
+            if is_scarcity(error):
+                raise
             log.exception("job %s cannot be run", job_id)
             return _fail(job_id, epoch, f"The runtime cannot go on: {type(error).__name__}: {error}")
 
@@ -230,17 +237,18 @@ def drive(
             tenure.asked_again = any(row.act == "retry" for row in inbox)
         runs = core.begin([*rows, *inbox])
         rows = []
+        times = RunTimes(time.perf_counter, clock)
         if tools is None or not runs:
-            effects = run_all(runs, functions)
+            effects = run_all(runs, functions, times=times)
         else:
             try:
-                effects = _run_with_tools(runs, functions, core.cycle, tools, tenure, lost)
+                effects = _run_with_tools(runs, functions, core.cycle, tools, tenure, lost, times)
             except Abandoned:
                 return _leave_unfinished(job.pk, tenure.epoch)
         commit = core.finish(effects, _out_of_time(core, tenure))
         seconds = time.perf_counter() - clock
         tenure.ran_seconds += seconds
-        has_mail = append_cycle(tenure, core, commit, began, seconds)
+        has_mail = append_cycle(tenure, core, commit, began, seconds, times.told(effects))
         failpoint("cycle.after_commit")
         publish_job_event(job.pk, commit.first_seq, core.last_seq)
         if commit.stop is not None:
@@ -283,6 +291,7 @@ def _run_with_tools(
     tools: JobTools,
     tenure: Tenure,
     lost: Callable[[], bool],
+    times: RunTimes,
 ) -> list[Effect]:
     """Runs agents that may call tools. Raises Abandoned, or Unrecorded if a call could not be written down.
 
@@ -292,7 +301,7 @@ def _run_with_tools(
     """
     over = time.perf_counter() + tools.pack.budget.seconds - tenure.ran_seconds
     session = tools.session(cycle, lambda: time.perf_counter() > over or _must_leave(tenure.job_id, lost))
-    effects = run_all(runs, functions, session=session)
+    effects = run_all(runs, functions, session=session, times=times)
     if session.trouble is not None:
         raise session.trouble
     if session.is_stopped and _must_leave(tenure.job_id, lost):
@@ -314,9 +323,12 @@ def _out_of_time(core: Core, tenure: Tenure) -> Stop | None:
 
 
 def _fail(job_id: int, epoch: int, message: str) -> str:
-    """Ends a job that cannot be run at all. Its journal stays as it is."""
+    """Ends a job that cannot be run at all; gives its status then. Its journal stays as it is.
+
+    One that stopped before its runtime stumbled has its outcome, and keeps it.
+    """
     with transaction.atomic():
-        ended = Job.objects.filter(pk=job_id, epoch=epoch).update(
+        ended = Job.objects.filter(pk=job_id, epoch=epoch, status=JobStatus.RUNNING).update(
             status=JobStatus.FAILED,
             reason=message[:500],
             causes=[{"what": "failed", "text": message[:500]}],
@@ -329,5 +341,7 @@ def _fail(job_id: int, epoch: int, message: str) -> str:
         )
         if ended:
             refuse_rest(job_id)
+    if not ended:
+        return Job.objects.filter(pk=job_id).values_list("status", flat=True).first() or ""
     publish_job_event(job_id, 0, 0)
     return str(JobStatus.FAILED)

@@ -1,39 +1,6 @@
-// Small comforts of every page: relative times, one send a form, copying. Nothing here is needed to use a page.
+// Small comforts of every page: one send a form, copying, printing. Nothing here is needed to use a page.
 (() => {
   "use strict";
-  const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-  const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
-  const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
-  const dated = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
-
-  // A time of day: with seconds when it is near, with the day when it is not today.
-  function tellClock(time, moment) {
-    const near = Math.abs(moment - Date.now()) < 120000;
-    const days = Math.round((new Date(moment).setHours(0, 0, 0, 0) - new Date().setHours(0, 0, 0, 0)) / 86400000);
-    const day = days === 0 ? "" : days === 1 ? "tomorrow " : days === -1 ? "yesterday " : `${dated.format(moment)}, `;
-    const text = day + moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: near ? "2-digit" : undefined, hour12: false });
-    if (time.textContent !== text) time.textContent = text;
-    if (!time.title) time.title = exact.format(moment);
-  }
-
-  function tell(time) {
-    const moment = new Date(time.dateTime);
-    if (time.dataset.clock !== undefined) { tellClock(time, moment); return; }
-    const seconds = (moment - Date.now()) / 1000;
-    const [unit, size] = units.find(([, s]) => Math.abs(seconds) >= s) || units[3];
-    const text = Math.abs(seconds) < 5 ? "just now"
-      : unit === "day" && Math.abs(seconds) > 14 * 86400 ? dated.format(moment)
-      : relative.format(Math.round(seconds / size), unit);
-    if (time.textContent !== text) time.textContent = text;
-    if (!time.title) time.title = exact.format(moment);
-  }
-
-  function tellAll() { document.querySelectorAll("time[datetime]").forEach(tell); }
-  tellAll();
-  setInterval(tellAll, 10000);
-  document.addEventListener("converge:changed", tellAll);
-  document.addEventListener("htmx:afterSwap", tellAll);
-
   // A form is sent once. The server would take a second send for the same receipt anyway.
   document.addEventListener("submit", (event) => {
     const form = event.target;
@@ -61,16 +28,34 @@
     const button = event.target.closest("[data-copy]");
     if (!button) return;
     const label = button.querySelector("span");
-    const before = label.textContent;
+    const before = label.dataset.before ||= label.textContent;
     try {
-      const text = await (await fetch(button.dataset.copy)).text();
-      await navigator.clipboard.writeText(text);
+      const answer = await fetch(button.dataset.copy);
+      if (!answer.ok) throw new Error(String(answer.status));
+      await copy(await answer.text());
       label.textContent = "Copied";
     } catch {
       label.textContent = "Not copied";
     }
     setTimeout(() => { label.textContent = before; }, 1600);
   });
+
+  // Browsers lend the clipboard to pages over TLS alone; in a network of one's own there is the older way.
+  async function copy(text) {
+    if (navigator.clipboard) return navigator.clipboard.writeText(text);
+    const field = document.createElement("textarea");
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    const done = document.execCommand("copy");
+    field.remove();
+    if (!done) throw new Error("refused");
+  }
+
+  for (const button of document.querySelectorAll("[data-print]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => window.print());
+  }
 
   for (const select of document.querySelectorAll("form[data-auto] select")) {
     select.addEventListener("change", () => select.form.requestSubmit());

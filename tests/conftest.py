@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -16,6 +17,24 @@ from runtime.head_log import NEWEST_FILE
 from runtime.tools import session
 from runtime.tools.flaky import FlakyTools
 from tests.postgres_server import running_postgres
+from tests.sharing import ByScope, rank
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "early: takes long; begins first where several processes share the tests"
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return ByScope(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """One of several processes hands its tests over with the long ones in front."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=rank)
 
 
 def pytest_unconfigure() -> None:

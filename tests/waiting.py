@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
+def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Returns whether `holds()` became true within `seconds`."""
     pause = threading.Event()
     deadline = time.monotonic() + seconds

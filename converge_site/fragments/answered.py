@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.contrib.sessions.backends.base import SessionBase
 
 from runtime.actions.bulk import Answered, rows_of_form
+from runtime.actions.bulk_jobs import FITTING
 from runtime.models import Conflict, Decision
 
 KEPT = 5  # forms whose refusals are remembered in a session
@@ -51,7 +52,7 @@ def remember_refusals(session: SessionBase, batch: str, answered: Sequence[Answe
 
 def read_answered(session: Mapping[str, object] | SessionBase, batch: str) -> AnsweredList | None:
     """All that the form with this receipt asked for; None if there is no such form."""
-    rows = list(rows_of_form(batch).select_related("conflict__job__pack"))
+    rows = list(rows_of_form(batch).exclude(act__in=tuple(FITTING)).select_related("conflict__job__pack"))
     if not rows:
         return None
     known = session.get(NAME) or {}

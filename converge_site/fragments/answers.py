@@ -10,8 +10,9 @@ from converge_site.fragments.columns import Column, make_columns
 from converge_site.fragments.context import slot_href
 from converge_site.fragments.discount import Discounts
 from converge_site.fragments.gaps import GapLink, link_gaps
+from converge_site.fragments.moment import Moment
 from runtime.models import Answer, Job
-from runtime.store import answer_facts
+from runtime.store import first_answer_facts
 
 FACTS_SHOWN = 12
 VERSIONS_SHOWN = 12
@@ -67,11 +68,12 @@ class Answers:
     count: int
 
 
-def read_answers(job: Job) -> Answers:
-    """The answer panel of a job."""
-    versions = list(
-        Answer.objects.filter(job=job).order_by("-version").defer("gaps", "marks")[:VERSIONS_SHOWN]
-    )
+def read_answers(job: Job, moment: Moment | None = None) -> Answers:
+    """The answer panel of a job, as of `moment` or now."""
+    published = Answer.objects.filter(job=job)
+    if moment is not None:
+        published = published.filter(seq__lte=moment.seq)
+    versions = list(published.order_by("-version").defer("gaps", "marks")[:VERSIONS_SHOWN])
     if not versions:
         return Answers(None, [], 0)
     newest = Answer.objects.get(pk=versions[0].pk)
@@ -86,8 +88,8 @@ def read_answer(job: Job, answer: Answer, limit: int = FACTS_SHOWN) -> AnswerVie
     # A pack names its keys from the ground up; the answer itself is at the top.
     keys = {key["name"]: key for key in reversed(pack["keys"])}
     order = list(reversed(pack["answer"])) or list(keys)
-    place = {key: at for at, key in enumerate(order)}
-    facts = sorted(answer_facts(job, answer), key=lambda fact: place.get(fact["key"], len(place)))[:limit]
+    published = set(pack["answer"]) or {key for agent in pack["agents"] for key in agent["writes"]}
+    facts = first_answer_facts(job, answer, [key for key in order if key in published], limit)
     discounts = Discounts(job, answer, pack)
     groups = [
         _group(job.pk, discounts, keys.get(key, {"name": key}), list(of_key))

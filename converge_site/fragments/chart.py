@@ -1,35 +1,60 @@
-"""The convergence chart: changes per cycle falling to zero, tiers as rungs, conflicts as marks. Drawn as SVG."""
+"""The convergence chart: changes per cycle falling to zero, tiers as rungs, conflicts as marks. Drawn as SVG.
+
+A bar is a link to its moment. A job of more than BARS cycles has several to a bar, which is as high as the highest.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
+from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from django.urls import reverse
+
+from converge_site.fragments.amounts import count_words
+from converge_site.fragments.moment import Moment
 from converge_site.fragments.numbers import n
 from runtime.models import Conflict, Cycle, Job
 
-CYCLES = 80
-WIDTH, HEIGHT = 440, 150
-LEFT, RIGHT, TOP, BOTTOM = 38, 88, 12, 22
+BARS = 80
+FEWEST = 10  # a job of three cycles has no bars as wide as a hand
+WIDTH, HEIGHT = 440, 158
+LEFT, RIGHT, TOP, BOTTOM = 38, 96, 12, 28
+
+
+class Stretch(NamedTuple):
+    """One cycle, or several in one bar. `peak` is the most changes in one of them, `tier` that after the last."""
+
+    first: int
+    last: int
+    peak: int
+    changes: int
+    runs: int
+    tier: int
+    at: dt.datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """The changes of one cycle. Lengths in the chart's own units."""
+    """A stretch as drawn, in the chart's own units. `slot` is where a pointer may hit it, from top to bottom."""
 
-    number: int
-    changes: int
+    href: str
+    title: str
     x: str
     y: str
     width: str
     height: str
+    slot_x: str
+    slot_width: str
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Conflicts opened in one cycle."""
+    """Questions to people that opened in one stretch."""
 
-    cycle: int
-    count: int
+    href: str
+    title: str
     points: str
 
 
@@ -44,64 +69,122 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Everything the template draws. `bars` is empty before the first cycle."""
+    """Everything the template draws. `bars` is empty before the first cycle; `each` is how many cycles a bar has."""
 
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
     right: int = WIDTH - RIGHT
+    top: int = TOP
     base: int = HEIGHT - BOTTOM
+    room: int = HEIGHT - TOP - BOTTOM
     bars: list[Bar] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     rungs: list[Rung] = field(default_factory=list)
     climb: str = ""
     peak: int = 0
-    peak_y: int = TOP
     first: int = 0
     last: int = 0
+    last_x: str = ""
+    each: int = 1
     words: str = ""
 
 
-def read_chart(job: Job) -> Chart:
-    """The chart of a job's latest CYCLES cycles."""
-    newest = (
-        Cycle.objects.filter(job=job).order_by("-number").values_list("number", "changes", "tier")[:CYCLES]
+def read_chart(job: Job, moment: Moment | None = None) -> Chart:
+    """The chart of all cycles of a job; of those until `moment`, for which `job` is the row as it was."""
+    rows = Cycle.objects.filter(job=job)
+    if moment is not None:
+        rows = rows.filter(number__lte=moment.cycle)
+    cycles = list(
+        rows.order_by("number").values_list("number", "changes", "runs", "tier", "started_at", "duration_ms")
     )
-    cycles = sorted(newest)
     if not cycles:
         return Chart()
-    peak = max(1, *(changes for _, changes, _ in cycles))
-    step = (WIDTH - LEFT - RIGHT) / max(len(cycles), 10)
-    opened: dict[int, int] = {}
-    for number in Conflict.objects.filter(job=job, opened_cycle__gte=cycles[0][0]).values_list(
-        "opened_cycle", flat=True
-    ):
-        opened[number] = opened.get(number, 0) + 1
-    where = {number: LEFT + place * step for place, (number, _, _) in enumerate(cycles)}
+    each = -(-len(cycles) // BARS)
+    stretches = [_stretch(cycles[at : at + each]) for at in range(0, len(cycles), each)]
+    opened = _opened(job, cycles[-1][0])
+    peak = max(1, *(stretch.peak for stretch in stretches))
+    step = (WIDTH - LEFT - RIGHT) / max(len(stretches), FEWEST)
+    places = [(stretch, LEFT + place * step) for place, stretch in enumerate(stretches)]
     return Chart(
-        bars=[_bar(number, changes, where[number], step, peak) for number, changes, _ in cycles],
-        marks=[_mark(c, count, where[c] + step / 2) for c, count in sorted(opened.items()) if c in where],
+        bars=[_bar(job, stretch, x, step, peak) for stretch, x in places],
+        marks=[
+            _mark(job, stretch, count, x + step / 2)
+            for stretch, x in places
+            if (count := sum(opened[number] for number in range(stretch.first, stretch.last + 1)))
+        ],
         rungs=_rungs(job),
-        climb=_climb([(where[number], tier) for number, _, tier in cycles], step, job.top_tier),
+        climb=_climb(places, step, job.top_tier),
         peak=peak,
-        first=cycles[0][0],
-        last=cycles[-1][0],
-        words=_words(cycles, opened),
+        first=stretches[0].first,
+        last=stretches[-1].last,
+        last_x=n(places[-1][1] + step / 2),
+        each=each,
+        words=_words(stretches[-1], sum(opened.values())),
     )
 
 
-def _bar(number: int, changes: int, x: float, step: float, peak: int) -> Bar:
+def _stretch(cycles: list[tuple[int, int, int, int, dt.datetime, float]]) -> Stretch:
+    number, _, _, tier, started, took = cycles[-1]
+    return Stretch(
+        first=cycles[0][0],
+        last=number,
+        peak=max(changes for _, changes, *_ in cycles),
+        changes=sum(changes for _, changes, *_ in cycles),
+        runs=sum(runs for _, _, runs, *_ in cycles),
+        tier=tier,
+        at=started + dt.timedelta(milliseconds=took),
+    )
+
+
+def _opened(job: Job, last: int) -> Counter[int]:
+    """How many questions opened in each cycle."""
+    asked = Conflict.objects.filter(job=job, opened_cycle__lte=last)
+    return Counter(asked.values_list("opened_cycle", flat=True))
+
+
+def _href(job: Job, cycle: int) -> str:
+    return f"{reverse('job', args=[job.pk])}?cycle={cycle}"
+
+
+def _bar(job: Job, stretch: Stretch, x: float, step: float, peak: int) -> Bar:
     # By the square root: a first cycle of 1,000 seeds must not flatten the 3 changes that matter.
     room = HEIGHT - TOP - BOTTOM
-    height = room * (changes / peak) ** 0.5 if changes else 1.5
+    height = room * (stretch.peak / peak) ** 0.5 if stretch.peak else 1.5
     gap = min(2.0, step * 0.2)
     width = min(step - gap, 26.0)
-    return Bar(number, changes, n(x + (step - width) / 2), n(HEIGHT - BOTTOM - height), n(width), n(height))
+    return Bar(
+        _href(job, stretch.last),
+        _title(stretch),
+        n(x + (step - width) / 2),
+        n(HEIGHT - BOTTOM - height),
+        n(width),
+        n(height),
+        n(x),
+        n(step),
+    )
 
 
-def _mark(cycle: int, count: int, x: float) -> Mark:
+def _title(stretch: Stretch) -> str:
+    told = (
+        f"{count_words(stretch.changes, 'change')}, {count_words(stretch.runs, 'run')}, tier {stretch.tier}"
+    )
+    ended = f"{stretch.at.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if stretch.first == stretch.last:
+        return f"Cycle {stretch.last}: {told}; {ended}"
+    return f"Cycles {stretch.first} to {stretch.last}: {told}; at most {stretch.peak} changes in one; {ended}"
+
+
+def _mark(job: Job, stretch: Stretch, count: int, x: float) -> Mark:
     y, r = HEIGHT - BOTTOM, 5.0
-    return Mark(cycle, count, f"{n(x)},{n(y - r)} {n(x + r)},{n(y)} {n(x)},{n(y + r)} {n(x - r)},{n(y)}")
+    where = (
+        f"Cycle {stretch.last}"
+        if stretch.first == stretch.last
+        else f"Cycles {stretch.first} to {stretch.last}"
+    )
+    title = f"{where}: {count_words(count, 'question')} to people opened"
+    points = f"{n(x)},{n(y - r)} {n(x + r)},{n(y)} {n(x)},{n(y + r)} {n(x - r)},{n(y)}"
+    return Mark(_href(job, stretch.last), title, points)
 
 
 def _rung_y(tier: int, top: int) -> float:
@@ -116,16 +199,19 @@ def _rungs(job: Job) -> list[Rung]:
     ]
 
 
-def _climb(tiers: list[tuple[float, int]], step: float, top: int) -> str:
+def _climb(places: list[tuple[Stretch, float]], step: float, top: int) -> str:
     """The tier reached after each cycle, as the points of a stair."""
     points: list[str] = []
-    for x, tier in tiers:
-        y = n(_rung_y(tier, top))
+    for stretch, x in places:
+        y = n(_rung_y(stretch.tier, top))
         points += [f"{n(x)},{y}", f"{n(x + step)},{y}"]
     return " ".join(points)
 
 
-def _words(cycles: list[tuple[int, int, int]], opened: dict[int, int]) -> str:
-    number, changes, tier = cycles[-1]
-    conflicts = f" {sum(opened.values())} questions to people were opened." if opened else ""
-    return f"Cycle {number} made {changes} changes and left the job at tier {tier}.{conflicts}"
+def _words(latest: Stretch, opened: int) -> str:
+    made = f"{count_words(latest.changes, 'change')} and left the job at tier {latest.tier}."
+    which = (
+        f"Cycle {latest.last}" if latest.first == latest.last else f"Cycles {latest.first} to {latest.last}"
+    )
+    asked = f" {count_words(opened, 'question')} to people were opened." if opened else ""
+    return f"{which} made {made}{asked}"

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db.models import Count
 
+from converge_site.fragments.asked import asked_then
 from converge_site.fragments.context import slot_href
+from converge_site.fragments.moment import Moment
 from converge_site.fragments.policies import Policy, read_policy
 from converge_site.fragments.side_diff import SideDiff, diff_sides
+from converge_site.fragments.then import questions_then
 from converge_site.fragments.values import pretty_value
 from converge_site.fragments.voices import Voice, read_voices
 from runtime.actions.deciding import side_kept
@@ -61,6 +64,19 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
+class Since:
+    """What became of a question after a moment of the past: "settled" (how, and in which cycle), "changed" or "open".
+
+    `answer` is the decision that settled it, or that waits to be applied.
+    """
+
+    what: str
+    how: str
+    cycle: int | None
+    answer: Decision | None
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """A conflict or hold as shown, on the job page, in the inbox and on its own page alike, with its first sides."""
 
@@ -74,6 +90,7 @@ class Card:
     alike: int = 0  # other open questions of the same shape
     kept: int | None = None  # the place of the side that the answer keeps, once the question is closed
     is_put_off: bool = False
+    since: Since | None = None  # on a page that shows the past
 
     @property
     def hidden_sides(self) -> int:
@@ -121,8 +138,10 @@ class JobConflicts:
     closed: list[Conflict]
 
 
-def read_conflicts(job: Job) -> JobConflicts:
-    """The conflicts panel of a job."""
+def read_conflicts(job: Job, moment: Moment | None = None) -> JobConflicts:
+    """The conflicts panel of a job, as of `moment` or now."""
+    if moment is not None:
+        return _read_conflicts_then(job, moment)
     waiting = Conflict.objects.filter(job=job, status="open").order_by("-blocks", "id")
     closed = Conflict.objects.filter(job=job, status="closed").order_by("-closed_cycle", "-id")
     shown = list(waiting[:OPEN_SHOWN])
@@ -132,21 +151,60 @@ def read_conflicts(job: Job) -> JobConflicts:
     return JobConflicts(read_cards(shown), count, list(closed[:CLOSED_SHOWN]))
 
 
+def _read_conflicts_then(job: Job, moment: Moment) -> JobConflicts:
+    """What was open at the moment, each card with what has become of it since, and what was closed by then."""
+    waiting = questions_then(job, moment).order_by("-blocks", "id")
+    closed = Conflict.objects.filter(job=job, closed_cycle__lte=moment.cycle).order_by("-closed_cycle", "-id")
+    now = list(waiting[:OPEN_SHOWN])
+    then = asked_then(job, moment, now)
+    count = len(now) if len(now) < OPEN_SHOWN else waiting.count()
+    return JobConflicts(_cards_then(then, now, moment), count, list(closed[:CLOSED_SHOWN]))
+
+
+def _cards_then(then: Sequence[Conflict], now: Sequence[Conflict], moment: Moment) -> list[Card]:
+    sent, said = _read_sent(now), _read_said(then, moment.seq)
+    cards = []
+    for was, row in zip(then, now, strict=True):
+        card = _card(was, [], said[was.job_id, was.key].get(was.subject, []), 0, 0.0)
+        cards.append(replace(card, since=_since(was, row, sent[row.pk])))
+    return cards
+
+
+def _since(was: Conflict, row: Conflict, sent: list[Decision]) -> Since:
+    """What became of a question after the moment at which it was as `was`."""
+    if row.status == "closed":
+        return Since("settled", row.outcome or "closed", row.closed_cycle, _answer(row, sent))
+    if (row.version, row.rule) != (was.version, was.rule):
+        return Since("changed", "", None, _answer(row, sent))
+    return Since("open", "", None, _answer(row, sent))
+
+
 def read_cards(conflicts: Sequence[Conflict]) -> list[Card]:
     """The cards of some conflicts, with what was sent on each."""
-    sent: dict[int | None, list[Decision]] = defaultdict(list)
-    for decision in Decision.objects.filter(conflict__in=conflicts).order_by("id"):
-        sent[decision.conflict_id].append(decision)
-    slots: dict[tuple[int, str], list[str]] = defaultdict(list)
-    for conflict in conflicts:
-        slots[conflict.job_id, conflict.key].append(conflict.subject)
-    said = {name: read_voices(*name, subjects) for name, subjects in slots.items()}
+    sent, said = _read_sent(conflicts), _read_said(conflicts)
     alike = _count_alike(conflicts)
     now = database_clock() if any(c.deferred_until is not None for c in conflicts) else 0.0
     return [
         _card(c, sent[c.pk], said[c.job_id, c.key].get(c.subject, []), alike.get(c.shape, 0), now)
         for c in conflicts
     ]
+
+
+def _read_sent(conflicts: Sequence[Conflict]) -> dict[int | None, list[Decision]]:
+    sent: dict[int | None, list[Decision]] = defaultdict(list)
+    for decision in Decision.objects.filter(conflict__in=conflicts).order_by("id"):
+        sent[decision.conflict_id].append(decision)
+    return sent
+
+
+def _read_said(
+    conflicts: Sequence[Conflict], until: int | None = None
+) -> dict[tuple[int, str], dict[str, list[Voice]]]:
+    """By job and key, then subject, what the voices on these slots say, or said after entry `until`."""
+    slots: dict[tuple[int, str], list[str]] = defaultdict(list)
+    for conflict in conflicts:
+        slots[conflict.job_id, conflict.key].append(conflict.subject)
+    return {name: read_voices(*name, subjects, until) for name, subjects in slots.items()}
 
 
 def _count_alike(conflicts: Sequence[Conflict]) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+from converge_site.fragments.moment import Moment
 from converge_site.fragments.words import Look, look_of_status
 from runtime.models import Job
 
@@ -44,8 +45,8 @@ class Header:
     took: float | None
 
 
-def read_header(job: Job) -> Header:
-    """The header of a job."""
+def read_header(job: Job, moment: Moment | None = None) -> Header:
+    """The header of a job. Of a moment nothing else is asked: `job` is the row as it was then."""
     spec = job.frozen_spec()
     return Header(
         look_of_status(job.status), _tiers(job, spec["tiers"]), _budgets(job, spec["budget"]), _took(job)

@@ -1,146 +1,139 @@
-"""The Jobs list: filters that live in the URL, one page of rows by keyset, and what an empty page says."""
+"""The Jobs list: one page of rows, how many there are, and what an empty page says."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
-from urllib.parse import urlencode
+from functools import lru_cache
+from typing import Any
 
-from django.db.models import Q, QuerySet
-from django.utils import timezone
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 
-from converge_site.whole_numbers import read_whole
-from runtime.models import Job, JobStatus, Pack
+from converge_site.fragments import job_search
+from converge_site.fragments.job_filter import GROUPS, JobFilter
+from converge_site.fragments.job_search import NONE, PAGE, Tally, count_up_to, find_page
+from converge_site.fragments.samples import PackSamples, read_samples
+from converge_site.fragments.standstill import Standstill, find_standstill
+from converge_site.fragments.words import Look, look_of_status
+from runtime.models import Job, SavedView
 
-PAGE = 40
-MOST_TIER = 999
-STUCK_AFTER = dt.timedelta(seconds=30)
+__all__ = ["GROUPS", "PAGE", "JobFilter", "JobList", "JobRow", "list_context", "read_list", "render_list"]
+
+ROW_COLUMNS = (
+    *("title", "pack__name", "pack__title", "submitter__username", "status", "waits_on", "tier", "top_tier"),
+    *("activity", "cycle", "facts", "conflicts_open", "holds_open", "created_at", "updated_at"),
+)
+ROWS_KEPT = 2_000  # about 5 MB of text
 
 
 @dataclass(frozen=True, slots=True)
-class JobFilter:
-    """Which jobs are listed; "" means all. `before` and `after` are job ids: pages by keyset, newest first."""
+class JobRow:
+    """Everything that a row shows: rows that are equal look the same."""
 
-    status: str = ""
-    pack: str = ""
-    tier: str = ""
-    submitter: str = ""
-    q: str = ""
-    before: int = 0
-    after: int = 0
-
-    @classmethod
-    def from_query(cls, query: Mapping[str, str]) -> Self:
-        """Reads the filter from a URL's query; what makes no sense counts as not given."""
-        status = query.get("status", "")
-        tier = read_whole(query.get("tier", ""), most=MOST_TIER)
-        return cls(
-            status=status if status in JobStatus.values or status in GROUPS else "",
-            pack=query.get("pack", "")[:100],
-            tier="" if tier is None else str(tier),
-            submitter=query.get("submitter", "")[:150],
-            q=query.get("q", "").strip()[:200],
-            before=read_whole(query.get("before", "")) or 0,
-            after=read_whole(query.get("after", "")) or 0,
-        )
+    pk: int
+    name: str
+    pack: str
+    submitter: str
+    status: str
+    waits_on: str
+    tier: int
+    top_tier: int
+    activity: tuple[int, ...]
+    cycle: int
+    facts: int
+    open: int
+    created_at: dt.datetime
+    updated_at: dt.datetime
 
     @property
-    def fields(self) -> dict[str, str]:
-        """The filter without its place in the pages; what is not set is left out."""
-        named = {
-            "status": self.status,
-            "pack": self.pack,
-            "tier": self.tier,
-            "submitter": self.submitter,
-            "q": self.q,
-        }
-        return {name: value for name, value in named.items() if value}
-
-    @property
-    def query(self) -> str:
-        """The fields as a query string."""
-        return urlencode(self.fields)
-
-    def apply(self, jobs: QuerySet[Job]) -> QuerySet[Job]:
-        """The jobs that match, wherever their page."""
-        if self.status:
-            jobs = jobs.filter(status__in=GROUPS.get(self.status, (self.status,)))
-        if self.pack:
-            jobs = jobs.filter(pack__name=self.pack)
-        if self.tier:
-            jobs = jobs.filter(tier=int(self.tier))
-        if self.submitter:
-            jobs = jobs.filter(submitter__username=self.submitter)
-        if self.q:
-            number = read_whole(self.q)
-            numbered = Q() if number is None else Q(pk=number)
-            jobs = jobs.filter(Q(title__icontains=self.q) | Q(reason__icontains=self.q) | numbered)
-        return jobs
-
-
-# Groups of statuses that people ask for together.
-GROUPS: dict[str, tuple[str, ...]] = {
-    "active": (JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.RECOVERING),
-    "stuck": (JobStatus.OSCILLATING, JobStatus.EXHAUSTED, JobStatus.INVALID, JobStatus.FAILED),
-}
+    def look(self) -> Look:
+        """How its status is shown."""
+        return look_of_status(self.status)
 
 
 @dataclass(frozen=True, slots=True)
 class JobList:
-    """One page of the list. `found` jobs match, of `total`; `stuck` jobs are queued and nobody takes them."""
+    """One page of the list: `found` jobs match, of `total`.
+
+    `since` is the oldest job looked at for a text, 0 if all were.
+    """
 
     filter: JobFilter
-    jobs: list[Job] = field(default_factory=list)
-    found: int = 0
-    total: int = 0
-    stuck: int = 0
+    rows: list[JobRow] = field(default_factory=list)
+    found: Tally = NONE
+    total: Tally = NONE
+    standstill: Standstill | None = None
     newer: str = ""
     older: str = ""
+    since: int = 0
+
+    @property
+    def html(self) -> list[SafeString]:
+        """The rows, each rendered once for all who see it."""
+        return [_render_row(row) for row in self.rows]
+
+    @property
+    def window(self) -> str:
+        """How many jobs are looked through for a text."""
+        return f"{job_search.WINDOW:,}"
 
 
 def read_list(chosen: JobFilter) -> JobList:
     """The page of jobs the filter asks for: at most PAGE, newest first."""
-    matching = chosen.apply(Job.objects.all())
-    total = Job.objects.count()
-    found = matching.count() if chosen.fields else total
-    jobs, more_older, more_newer = _read_jobs(matching, chosen)
+    found = find_page(chosen)
     return JobList(
         chosen,
-        jobs,
-        found,
-        total,
-        stuck=_count_stuck(),
-        newer=_link(chosen, after=jobs[0].pk) if jobs and more_newer else "",
-        older=_link(chosen, before=jobs[-1].pk) if jobs and more_older else "",
+        read_rows(found.ids),
+        found.tally,
+        count_up_to(Job.objects.all()) if chosen.fields else found.tally,
+        standstill=find_standstill(),
+        newer=f"?{chosen.at(after=found.newer).page_query}" if found.newer else "",
+        older=f"?{chosen.at(before=found.older).page_query}" if found.older else "",
+        since=found.since,
     )
 
 
-def _read_jobs(matching: QuerySet[Job], chosen: JobFilter) -> tuple[list[Job], bool, bool]:
-    """The rows, and whether older and newer ones exist."""
-    rows = matching.select_related("pack", "submitter").defer("causes")
-    if chosen.after:
-        upward = list(rows.filter(pk__gt=chosen.after).order_by("pk")[: PAGE + 1])
-        return list(reversed(upward[:PAGE])), True, len(upward) > PAGE
-    if chosen.before:
-        rows = rows.filter(pk__lt=chosen.before)
-    downward = list(rows.order_by("-pk")[: PAGE + 1])
-    return downward[:PAGE], len(downward) > PAGE, bool(chosen.before)
+def read_rows(ids: list[int]) -> list[JobRow]:
+    """The rows of these jobs, in this order."""
+    jobs = Job.objects.filter(pk__in=ids).select_related("pack", "submitter").only(*ROW_COLUMNS)
+    rows = {job.pk: _row_of(job) for job in jobs}
+    return [rows[pk] for pk in ids if pk in rows]
 
 
-def _count_stuck() -> int:
-    """Jobs queued for a while although no job is running: nobody takes them."""
-    if Job.objects.filter(status=JobStatus.RUNNING).exists():
-        return 0
-    return Job.objects.filter(status=JobStatus.QUEUED, updated_at__lt=timezone.now() - STUCK_AFTER).count()
+def _row_of(job: Job) -> JobRow:
+    return JobRow(
+        job.pk,
+        job.title or str(job.pack),
+        job.pack.name,
+        job.submitter.username if job.submitter else "someone who left",
+        job.status,
+        job.waits_on.strip(),
+        job.tier,
+        job.top_tier,
+        tuple(job.activity),
+        job.cycle,
+        job.facts,
+        job.conflicts_open + job.holds_open,
+        job.created_at,
+        job.updated_at,
+    )
 
 
-def _link(chosen: JobFilter, **place: int) -> str:
-    return "?" + urlencode({**chosen.fields, **place})
+@lru_cache(maxsize=ROWS_KEPT)
+def _render_row(row: JobRow) -> SafeString:
+    """A row as HTML: of a list that is pushed twice a second few rows differ from the last time."""
+    return render_to_string("fragments/_job_row.html", {"row": row})
 
 
 def list_context(page: JobList) -> dict[str, Any]:
     """What the list's template needs, on the page and in a push."""
-    samples = [] if page.total else list(Pack.objects.filter(enabled=True).order_by("name"))
-    return {"list": page, "samples": samples}
+    samples: list[PackSamples] = [] if page.total else read_samples()
+    return {"list": page, "samples": samples, "views": list(SavedView.objects.all())}
+
+
+def render_list(chosen: JobFilter) -> str:
+    """What a push to those who look at a page of the list holds."""
+    context = list_context(read_list(chosen))
+    views = render_to_string("fragments/_saved_views.html", context)
+    return views + render_to_string("fragments/_job_list.html", context)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Self
-from urllib.parse import urlencode
-
-from django.db.models import QuerySet
+from typing import Any
 
 from converge_site.fragments.amounts import count_words
+from converge_site.fragments.journal_filter import Filter, outcome_of, sort_of
+from converge_site.fragments.moment import Moment
 from converge_site.fragments.runs import RunView, read_run, words_of_run
-from converge_site.fragments.words import KIND_LOOKS, Look, look_of_kind
+from converge_site.fragments.words import Look, look_of_kind
 from runtime.engine.policies import spoken_name
 from runtime.models import Entry, Job
 from runtime.store import run_calls
@@ -39,65 +38,69 @@ class Row:
     confidence: float | None = None
     reason: str = ""
     quiet: bool = False
+    sort: str = ""  # what the filters call its kind
+    outcome: str = ""
     speaker: str = ""  # who says the value, where it is not the agent's own
     run: RunView | None = None  # for runs: what failed, and what was asked of tools
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """What of a journal is shown; "" means everything. Lives in the URL."""
-
-    kind: str = ""
-    agent: str = ""
-    key: str = ""
-
-    @classmethod
-    def from_query(cls, query: Mapping[str, str]) -> Self:
-        """Reads `kind`, `agent` and `key`; an unknown kind counts as none."""
-        kind = query.get("kind", "")
-        return cls(
-            kind if kind in KIND_LOOKS else "", query.get("agent", "")[:100], query.get("key", "")[:100]
-        )
-
-    def __bool__(self) -> bool:
-        return bool(self.kind or self.agent or self.key)
-
-    @property
-    def query(self) -> str:
-        """The filter as a query string, empty parts left out."""
-        return urlencode(
-            {n: v for n, v in (("kind", self.kind), ("agent", self.agent), ("key", self.key)) if v}
-        )
-
-    def apply(self, entries: QuerySet[Entry]) -> QuerySet[Entry]:
-        """The entries that match."""
-        wanted = {n: v for n, v in (("kind", self.kind), ("agent", self.agent), ("key", self.key)) if v}
-        return entries.filter(**wanted)
-
-
-@dataclass(frozen=True, slots=True)
 class Page:
-    """A stretch of a journal, oldest first. `older` is whether matching entries come before it."""
+    """A stretch of a journal, oldest first. `older` and `newer` are whether matching entries lie beyond it.
+
+    `last` is the newest entry that it takes into account; `moment` the moment of the past that it ends at, if any.
+    """
 
     job_id: int
     filter: Filter
     rows: list[Row] = field(default_factory=list)
     older: bool = False
+    newer: bool = False
     last: int = 0
+    moment: Moment | None = None
 
     @property
     def first(self) -> int:
         """The seq to ask for what comes before."""
         return self.rows[0].seq if self.rows else self.last + 1
 
+    @property
+    def end(self) -> int:
+        """The seq to ask for what comes after."""
+        return self.rows[-1].seq if self.rows else self.last
 
-def read_page(job: Job, chosen: Filter, before: int | None = None, limit: int = PAGE) -> Page:
-    """The newest `limit` matching entries up to the job's head, or those before seq `before`."""
-    last = job.entries if before is None else before - 1
+    @property
+    def query(self) -> str:
+        """Filter and moment in an address."""
+        return "&".join(filter(None, [self.filter.query, self.moment.query if self.moment else ""]))
+
+
+def read_page(
+    job: Job,
+    chosen: Filter,
+    before: int | None = None,
+    limit: int = PAGE,
+    after: int | None = None,
+    moment: Moment | None = None,
+) -> Page:
+    """`limit` matching entries: the newest up to the job's head or to `moment`, those before seq `before`, or the first
+    after seq `after`."""
+    head = job.entries if moment is None else moment.seq
+    if after is not None:
+        return _read_onward(job, chosen, after, limit, head, moment)
+    last = head if before is None else min(before - 1, head)
     matching = chosen.apply(Entry.objects.filter(job=job, seq__lte=last))
     newest = list(matching.order_by("-seq")[: limit + 1])
-    rows = [row_of(entry) for entry in reversed(newest[:limit])]
-    return Page(job.pk, chosen, rows, older=len(newest) > limit, last=last)
+    rows = rows_of(reversed(newest[:limit]))
+    return Page(job.pk, chosen, rows, len(newest) > limit, newer=last < head, last=last, moment=moment)
+
+
+def _read_onward(job: Job, chosen: Filter, after: int, limit: int, head: int, moment: Moment | None) -> Page:
+    matching = chosen.apply(Entry.objects.filter(job=job, seq__gt=after, seq__lte=head))
+    found = list(matching.order_by("seq")[: limit + 1])
+    rows = rows_of(found[:limit])
+    last = rows[-1].seq if rows and len(found) > limit else head
+    return Page(job.pk, chosen, rows, after > 0, newer=len(found) > limit, last=last, moment=moment)
 
 
 def rows_of(entries: Iterable[Entry]) -> list[Row]:
@@ -126,6 +129,8 @@ def row_of(entry: Entry) -> Row:
         confidence=None if confidence is None else confidence / 1000,
         reason=reason,
         quiet=entry.kind in QUIET_KINDS,
+        sort=sort_of(entry.kind),
+        outcome=outcome_of(entry.kind, body),
         speaker=_speaker(body),
         run=_run_of(entry, body) if entry.kind == "run" else None,
     )

@@ -11,22 +11,25 @@ SPARK_BARS = 30
 
 
 def draw_ladder(tier: int, top: int) -> dict[str, Any]:
-    """Rising bars, one a tier, `on` where reached."""
+    """Rising bars, one a tier: `on` draws those that are reached, `off` the others."""
     top = min(top, 8)
-    bars = []
+    drawn: dict[bool, list[str]] = {True: [], False: []}
     for place in range(1, top + 1):
         height = 5 + 13 * place / top
-        bars.append({"x": (place - 1) * 8, "y": n(18 - height), "height": n(height), "on": place <= tier})
-    return {"width": max(6, top * 8 - 2), "bars": bars}
+        drawn[place <= tier].append(f"M{(place - 1) * 8} 18v-{n(height)}h6v{n(height)}z")
+    return {"width": max(6, top * 8 - 2), "on": "".join(drawn[True]), "off": "".join(drawn[False])}
 
 
 def draw_spark(activity: Sequence[Any]) -> dict[str, Any]:
-    """The changes of the latest 30 cycles, right-aligned, by the square root so that small ones show."""
+    """The changes of the latest 30 cycles, right-aligned, by the square root so that small ones show.
+
+    One path: a list draws forty of these, and an element a bar was most of its page.
+    """
     counts = [int(count) for count in activity[-SPARK_BARS:] if isinstance(count, int | float)]
     peak = max([1, *counts])
     start = 92 - 3 * len(counts)
     bars = [
-        {"x": start + 3 * place, "y": n(19 - h), "height": n(h)}
+        f"M{start + 3 * place} 19v-{n(h)}h2.4v{n(h)}z"
         for place, h in enumerate(18 * (count / peak) ** 0.5 for count in counts)
         if h > 0
     ]
@@ -35,4 +38,4 @@ def draw_spark(activity: Sequence[Any]) -> dict[str, Any]:
         if counts
         else "No cycle yet"
     )
-    return {"bars": bars, "words": words}
+    return {"path": "".join(bars), "words": words}

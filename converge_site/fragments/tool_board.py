@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Self
+from urllib.parse import urlencode
 
 from django.db.models import Count, Sum
 from django.utils import timezone
@@ -58,6 +59,11 @@ class ToolFilter:
 
     def __bool__(self) -> bool:
         return bool(self.q or self.state)
+
+    @property
+    def query(self) -> str:
+        """The filter as a query string, in its one form."""
+        return urlencode({name: text for name, text in (("q", self.q), ("state", self.state)) if text})
 
     def takes(self, tool: Tool, breaker: Breaker) -> bool:
         """Whether the tool is listed."""

@@ -49,6 +49,7 @@ def read_verified(job: Job, verdict: Verdict) -> Verified:
 _LOOKS = {
     "holds": ("good", "done", "This record holds."),
     "broken": ("bad", "failed", "This record does not hold."),
+    "left": ("warn", "clock", "This job has left."),
     "unfinished": ("warn", "clock", "Not finished."),
     "busy": ("warn", "clock", "Not now."),
     "trouble": ("warn", "alert", "The signatures could not be checked."),
@@ -57,7 +58,7 @@ _LOOKS = {
 
 def _text_of(job: Job, verdict: Verdict) -> str:
     text = f"{verdict.text[:1].upper()}{verdict.text[1:]}."
-    if verdict.end == "broken":
+    if verdict.end in ("broken", "left"):
         return text
     whole = f"`manage.py verify {job.pk}` and `manage.py replay {job.pk}`"
     if verdict.end == "unfinished":

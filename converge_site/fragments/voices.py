@@ -9,6 +9,7 @@ from typing import Any
 
 from runtime.engine.values import BoundsError, canonical
 from runtime.models import Entry
+from runtime.store import entries_of_slots
 
 SAYS = ("accepted", "won", "confirmed", "revised", "lost", "contested", "held", "overruled")
 UNSAYS = (
@@ -51,12 +52,15 @@ def same_value(one: Any, other: Any) -> bool:
     return form_of(one) == form_of(other)
 
 
-def read_voices(job_id: int, key: str, subjects: Iterable[str]) -> dict[str, list[Voice]]:
-    """For each subject, what the voices on `(key, subject)` say now, in the order in which they first spoke."""
-    entries = Entry.objects.filter(job_id=job_id, key=key, subject__in=list(subjects), kind__in=SAYS + UNSAYS)
+def read_voices(
+    job_id: int, key: str, subjects: Iterable[str], until: int | None = None
+) -> dict[str, list[Voice]]:
+    """For each subject, what the voices on `(key, subject)` say now, or said after entry `until`, in the order in which
+    they first spoke."""
     by_subject: dict[str, list[Entry]] = defaultdict(list)
-    for entry in entries.order_by("seq"):
-        by_subject[entry.subject].append(entry)
+    for entry in entries_of_slots(job_id, key, subjects, until):
+        if entry.kind in SAYS or entry.kind in UNSAYS:
+            by_subject[entry.subject].append(entry)
     return {subject: fold_voices(of_slot) for subject, of_slot in by_subject.items()}
 
 

@@ -2,7 +2,8 @@
 
 A job's frame is `{"after": a, "to": b, "html": ...}`: what a viewer whose last entry is `a` lacks to be at `b`. With
 `"reset": true` the viewer drops its rows first: too much had been missed to send. A frame without `to` changes panels
-that have no cursor. `{"ping": 1}` says only that the line is alive.
+that have no cursor. `{"ping": 1}` says only that the line is alive; with `"late": true`, that the server itself cannot
+see what is new.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable
 import orjson
 
 PING = '{"ping":1}'
+LATE_PING = '{"ping":1,"late":true}'
 ROWS = '<div data-rows="journal-rows">'
 
 

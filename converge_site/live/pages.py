@@ -10,15 +10,31 @@ from django.template.loader import render_to_string
 from converge_site.fragments.backtests import FlipFilter, find_backtest, read_backtest
 from converge_site.fragments.conflicts import read_card
 from converge_site.fragments.inbox import count_open, read_inbox
-from converge_site.fragments.job_rows import JobFilter, list_context, read_list
+from converge_site.fragments.job_filter import JobFilter
+from converge_site.fragments.job_rows import render_list
 from converge_site.fragments.lineage import read_depth
+from converge_site.fragments.moment_bar import read_present
+from converge_site.fragments.runtimes import read_runtimes
 from converge_site.fragments.slots import read_slot
+from converge_site.fragments.timeline_page import read_window, timeline_context
+from converge_site.fragments.tool_board import ToolFilter, read_board
 from converge_site.readable import read_query
 from converge_site.whole_numbers import read_whole
 from runtime.audience import newest_notice
 from runtime.models import Conflict, Job
 
-PAGE_NAMES = ("badge", "jobs", "inbox", "conflict", "slot", "backtest")
+PAGE_NAMES = (
+    "badge",
+    "jobs",
+    "inbox",
+    "conflict",
+    "slot",
+    "backtest",
+    "moment",
+    "timeline",
+    "runtimes",
+    "tools",
+)
 MOST_QUERY = 2000  # characters
 
 
@@ -39,8 +55,7 @@ def _badge(query: QueryDict) -> str:
 
 
 def _jobs(query: QueryDict) -> str:
-    chosen = JobFilter.from_query({name: str(query[name]) for name in query})
-    return render_to_string("fragments/_job_list.html", list_context(read_list(chosen)))
+    return render_list(JobFilter.from_query({name: str(query[name]) for name in query}))
 
 
 def _inbox(query: QueryDict) -> str:
@@ -75,6 +90,33 @@ def _backtest(query: QueryDict) -> str:
     return render_to_string("fragments/_backtest.html", {"view": view})
 
 
+def _moment(query: QueryDict) -> str:
+    """For who looks at a job's past: where the present is."""
+    number = read_whole(query.get("id", ""))
+    present = None if number is None else read_present(number)
+    return render_to_string("fragments/_moment_now.html", {"present": present}) if present else ""
+
+
+def _runtimes(query: QueryDict) -> str:
+    return render_to_string("fragments/_runtimes.html", {"view": read_runtimes()})
+
+
+def _tools(query: QueryDict) -> str:
+    board = read_board(ToolFilter.from_query({name: str(query[name]) for name in query}))
+    return render_to_string("fragments/_tool_list.html", {"board": board})
+
+
+def _timeline(query: QueryDict) -> str:
+    """The latest cycles of a job's timeline, as the page of its own shows them."""
+    number = read_whole(query.get("job", ""))
+    job = None if number is None else Job.objects.select_related("pack").filter(pk=number).first()
+    if job is None:
+        return ""
+    window = read_window(job, {name: str(query[name]) for name in query})
+    context = {"job": job, "moment": None, **timeline_context(job, None, window)}
+    return render_to_string("fragments/_timeline_page.html", context)
+
+
 _PAGES: dict[str, Callable[[QueryDict], str]] = {
     "badge": _badge,
     "jobs": _jobs,
@@ -82,4 +124,8 @@ _PAGES: dict[str, Callable[[QueryDict], str]] = {
     "conflict": _conflict,
     "slot": _slot,
     "backtest": _backtest,
+    "moment": _moment,
+    "timeline": _timeline,
+    "runtimes": _runtimes,
+    "tools": _tools,
 }

@@ -13,14 +13,22 @@ from converge_site.fragments.journal import row_of
 from converge_site.fragments.panels import render_keys, render_panels, render_row
 from converge_site.live.frames import frame, job_frame
 from converge_site.live.pages import render_page
-from runtime.models import Decision, Entry, Job
+from runtime.models import Decision, Entry, Job, JobStatus
+from runtime.models.job import ENDED
 from runtime.store import entries_after
 
 CATCH_UP = 500  # entries; a viewer further behind gets the newest KEEP and a mark to load older ones
 KEEP = 300
 CHUNK = 250  # entries in one frame
 PANELS_EVERY = 0.25  # seconds between two renderings of the panels of one job
+REFRESH_EVERY = 5.0  # and at least as often, for what time alone changes, while the job has not ended
 PAGE_EVERY = 0.5
+MOST_SHARE = (
+    0.2  # of the tailer's time for the panels of one job, or for one page: what costs much comes more seldom
+)
+REFRESH_SHARE = 0.02
+MOST_CAUGHT_UP = 8  # frames for newcomers that are kept for the next newcomer
+AT_REST = (JobStatus.CONVERGED, *ENDED)
 
 
 class Topic(Protocol):
@@ -54,7 +62,9 @@ class JobTopic:
         self._seen: object = None
         self._touched: set[str] | None = None  # keys with news; None: any
         self._dirty = False
-        self._panels_at = 0.0
+        self._panels_due_at = 0.0
+        self._refresh_at = float("inf")
+        self._caught_up: dict[int, str] = {}  # the frame for who is at an entry, since the last news
 
     def changes(self, at_once: bool) -> list[str]:
         """New entries as rows, and the panels that are no longer what was sent. Reads little if nothing happened."""
@@ -64,6 +74,7 @@ class JobTopic:
         entries: int = head[0]
         if (head, sent) != self._seen:
             self._seen, self._dirty = (head, sent), True
+        self._dirty |= time.monotonic() >= self._refresh_at
         before = self.cursor
         try:
             return self._read_news(entries, at_once)
@@ -74,10 +85,12 @@ class JobTopic:
             raise
 
     def _read_news(self, entries: int, at_once: bool) -> list[str]:
+        if self._dirty:
+            self._caught_up.clear()
         if self.cursor < 0 or entries - self.cursor > CATCH_UP:
             return self._jump(entries)
         chunks = self._read_entries()
-        due = self._dirty and (at_once or time.monotonic() - self._panels_at >= PANELS_EVERY)
+        due = self._dirty and (at_once or time.monotonic() >= self._panels_due_at)
         panels = self._render_changed() if due else ""
         if panels and not chunks:
             return [job_frame(self.cursor, self.cursor, (), panels)]
@@ -91,10 +104,19 @@ class JobTopic:
         """All panels, and the rows after the viewer's last entry; the newest ones alone if it lacks too many."""
         if self.cursor < 0:
             return []
-        panels = "".join(self.panels.values())
         if after > self.cursor or self.cursor - after > CATCH_UP:
-            return [self._afresh(panels)]
-        return [job_frame(after, self.cursor, self._rows_after(after), panels)]
+            after = -1
+        if after not in self._caught_up:
+            if len(self._caught_up) >= MOST_CAUGHT_UP:
+                self._caught_up.clear()
+            # When a server comes back, all its viewers do, and most lack the same.
+            panels = "".join(self.panels.values())
+            self._caught_up[after] = (
+                self._afresh(panels)
+                if after < 0
+                else job_frame(after, self.cursor, self._rows_after(after), panels)
+            )
+        return [self._caught_up[after]]
 
     @property
     def waiting(self) -> bool:
@@ -142,6 +164,7 @@ class JobTopic:
 
     def _render_changed(self) -> str:
         """The panels and keys that differ from what was last rendered, as HTML."""
+        began = time.monotonic()
         job = Job.objects.select_related("pack", "submitter").get(pk=self.job_id)
         settled = not job.is_active
         # Marks are derived from the newest answer, so a new one can change any key.
@@ -150,18 +173,21 @@ class JobTopic:
         now |= {f"key:{name}": html for name, html in render_keys(job, touched).items()}
         changed = [html for name, html in now.items() if self.panels.get(name) != html]
         self.panels |= now
-        self._touched, self._dirty, self._panels_at = set(), False, time.monotonic()
+        self._touched, self._dirty = set(), False
+        cost = time.monotonic() - began
+        self._panels_due_at = began + max(PANELS_EVERY, cost / MOST_SHARE)
+        again = began + max(REFRESH_EVERY, cost / REFRESH_SHARE)
+        self._refresh_at = float("inf") if job.status in AT_REST else again
         return "".join(changed)
 
     def _rows_after(self, after: int) -> list[str]:
-        if self.cursor - after <= 0:
-            return []
-        if self.rows and self.rows[0][0] <= after + 1:
-            return [html for seq, html in self.rows if seq > after]
-        entries = Entry.objects.filter(job_id=self.job_id, seq__gt=after, seq__lte=self.cursor).order_by(
-            "seq"
-        )
-        return [render_row(row_of(entry)) for entry in entries]
+        """The rows from after an entry to the cursor; those that nobody had asked for yet are read and kept."""
+        first = self.rows[0][0] if self.rows else self.cursor + 1
+        if first > after + 1:
+            lacking = Entry.objects.filter(job_id=self.job_id, seq__gt=after, seq__lt=first).order_by("-seq")
+            room = CATCH_UP - len(self.rows)
+            self.rows.extendleft((entry.seq, render_row(row_of(entry))) for entry in lacking[:room])
+        return [html for seq, html in self.rows if seq > after]
 
 
 class PageTopic:
@@ -170,14 +196,18 @@ class PageTopic:
     def __init__(self, name: str, query: str) -> None:
         self.name, self.query = name, query
         self.html = ""
-        self._read_at = 0.0
+        self._due_at = 0.0
+        self._held = False
 
     def changes(self, at_once: bool) -> list[str]:
-        """The page if it changed; looked at no more often than every PAGE_EVERY seconds."""
-        if not at_once and time.monotonic() - self._read_at < PAGE_EVERY:
+        """The page if it changed; looked at no more often than every PAGE_EVERY seconds, seldom if it costs much."""
+        began = time.monotonic()
+        self._held = not at_once and began < self._due_at
+        if self._held:
             return []
         html = render_page(self.name, self.query)
-        self._read_at = time.monotonic()
+        cost = time.monotonic() - began
+        self._due_at = began + max(PAGE_EVERY, cost / MOST_SHARE)
         if html == self.html:
             return []
         self.html = html
@@ -189,5 +219,5 @@ class PageTopic:
 
     @property
     def waiting(self) -> bool:
-        """A page is looked at again at the next tick; nothing is held back."""
-        return False
+        """Whether it was asked for news before it was due."""
+        return self._held

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from django import template
@@ -14,6 +15,7 @@ from django.utils.safestring import SafeString
 from converge_site.fragments.amounts import cost_words, ms_words
 from converge_site.fragments.context import slot_href
 from converge_site.fragments.decision_words import words_of_decision
+from converge_site.fragments.job_rows import JobRow
 from converge_site.fragments.small_drawings import draw_ladder, draw_spark
 from converge_site.fragments.values import (
     brief_value,
@@ -30,6 +32,7 @@ from runtime.models import Decision, Job
 register = template.Library()
 
 _SLUG = re.compile(r"[-a-zA-Z0-9_]+")
+_NO_MARK = SafeString("")
 
 register.filter("brief", brief_value)
 register.filter("cell", cell_value)
@@ -68,15 +71,11 @@ def look(look: Look, pill: bool = False) -> SafeString:
 
 @register.simple_tag
 def when(moment: dt.datetime | None, empty: str = "–") -> SafeString | str:
-    """A moment: the exact time in UTC as text; the page's script makes it relative, with the exact one on hover."""
+    """A moment in UTC, exact on hover; the page's script makes it relative, and the exact one the viewer's own."""
     if moment is None:
         return empty
     exact = moment.astimezone(dt.UTC)
-    return format_html(
-        '<time datetime="{}">{}</time>',
-        exact.isoformat(timespec="seconds"),
-        exact.strftime("%Y-%m-%d %H:%M UTC"),
-    )
+    return _time(exact, exact.strftime("%Y-%m-%d %H:%M UTC"))
 
 
 @register.simple_tag
@@ -87,8 +86,16 @@ def clock(moment: dt.datetime | None, empty: str = "–") -> SafeString | str:
     exact, now = moment.astimezone(dt.UTC), dt.datetime.now(dt.UTC)
     near = abs(exact - now) < dt.timedelta(minutes=2)
     shape = "%H:%M:%S UTC" if near else "%H:%M UTC" if exact.date() == now.date() else "%Y-%m-%d %H:%M UTC"
+    return _time(exact, exact.strftime(shape), SafeString(" data-clock"))
+
+
+def _time(exact: dt.datetime, text: str, mark: SafeString = _NO_MARK) -> SafeString:
     return format_html(
-        '<time datetime="{}" data-clock>{}</time>', exact.isoformat(timespec="seconds"), exact.strftime(shape)
+        '<time datetime="{}" title="{}"{}>{}</time>',
+        exact.isoformat(timespec="seconds"),
+        exact.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        mark,
+        text,
     )
 
 
@@ -163,12 +170,12 @@ def decision_words(decision: Decision) -> str:
 
 
 @register.inclusion_tag("fragments/_ladder_mini.html")
-def ladder_mini(job: Job) -> dict[str, Any]:
+def ladder_mini(job: Job | JobRow) -> dict[str, Any]:
     """The tier ladder of a row: one rung a tier, filled where reached."""
-    return {"job": job, "steps": draw_ladder(job.tier, job.top_tier)}
+    return {"tier": job.tier, "top": job.top_tier, "steps": draw_ladder(job.tier, job.top_tier)}
 
 
 @register.inclusion_tag("fragments/_spark.html")
-def spark(activity: list[Any] | None) -> dict[str, Any]:
+def spark(activity: Sequence[Any] | None) -> dict[str, Any]:
     """The changes of the latest cycles as small bars."""
     return draw_spark(activity or [])

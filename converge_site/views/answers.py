@@ -26,6 +26,8 @@ def answer(request: HttpRequest, job_id: int, version: int) -> HttpResponse:
         "view": read_answer(job, found, FACTS_SHOWN),
         "previous": version - 1,
         "is_current": version == job.answer_version,
+        "digest": job.cycles.values_list("digest", flat=True).get(number=found.cycle),
+        "address": request.build_absolute_uri(request.path),
         "versions": Answer.objects.filter(job=job)
         .order_by("-version")
         .only("version", "tier", "facts", "cycle")[:50],

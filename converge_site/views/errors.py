@@ -8,6 +8,7 @@ import sys
 from django.http import HttpRequest, HttpResponse
 from django.template import loader
 
+from converge_site.fragments.moment import NoSuchMoment
 from converge_site.views.refusals import render_error
 from runtime.storage_trouble import FULL, Trouble, trouble_in
 
@@ -34,7 +35,8 @@ def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404."""
-    return render_error(request, 404, "Not here", "There is no such page, or it is gone.")
+    told = str(exception) if isinstance(exception, NoSuchMoment) else "There is no such page, or it is gone."
+    return render_error(request, 404, "Not here", told)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

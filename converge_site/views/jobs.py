@@ -7,20 +7,24 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from converge_site.fragments.job_rows import GROUPS, JobFilter, list_context, read_list
+from converge_site.fragments.job_filter import STATUS_CHOICES, JobFilter
+from converge_site.fragments.job_rows import list_context, read_list
 from converge_site.people import allowed, for_people
-from runtime.models import STATUS_WORDS, Job, Pack
+from runtime.models import Job, Pack
+
+MOST_SUBMITTERS = 100
 
 
 @for_people
 def jobs(request: HttpRequest) -> HttpResponse:
     """What is running, stuck, or waiting for me? Filters live in the URL."""
     chosen = JobFilter.from_query(request.GET.dict())
+    may_act = allowed(request.user, "submit")  # operators, who cancel, retry and save views as well
     context = {
         "section": "jobs",
         "filter": chosen,
-        "may_submit": allowed(request.user, "submit"),
-        "statuses": {name: name.capitalize() for name in GROUPS} | STATUS_WORDS,
+        "may_act": may_act,
+        "statuses": STATUS_CHOICES,
         "packs": Pack.objects.order_by("name").only("name", "title"),
         "tiers": range(6),
         "submitters": _submitters(),
@@ -32,4 +36,4 @@ def jobs(request: HttpRequest) -> HttpResponse:
 def _submitters() -> QuerySet[User]:
     """Who has submitted anything. Asked for each person: a join would read every job."""
     theirs = Job.objects.filter(submitter=OuterRef("pk"))
-    return User.objects.filter(Exists(theirs)).order_by("username")[:100]
+    return User.objects.filter(Exists(theirs)).order_by("username").only("username")[:MOST_SUBMITTERS]

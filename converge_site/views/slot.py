@@ -26,7 +26,7 @@ from converge_site.fragments.lineage import read_depth
 from converge_site.fragments.personal import render_slot_forms
 from converge_site.fragments.slots import SlotView, read_slot
 from converge_site.people import for_people, person_of
-from converge_site.views.job import find_job
+from converge_site.views.job import find_job, moment_of
 from converge_site.views.lineage import NOTHING_SAID, show_why
 from converge_site.views.refusals import render_refusal, status_of
 from converge_site.whole_numbers import read_whole
@@ -40,10 +40,12 @@ SENT = "Sent. It is applied at the start of the job's next cycle."
 
 @for_people
 def slot(request: HttpRequest, job_id: int) -> HttpResponse:
-    """Why a fact stands, why others do not, and everything said in its slot."""
+    """Why a fact stands, why others do not, and everything said in its slot; `?cycle=N` or `?at=entry`: as it was."""
     key, subject = request.GET.get("key", ""), request.GET.get("subject", "")
     depth = read_depth(request.GET.get("depth", ""))
     at = read_whole(request.GET.get("at", ""))
+    if at is None and (moment := moment_of(request, find_job(job_id))):
+        at = moment.seq
     if at is not None or request.GET.get("as") == "text":
         return show_why(request, find_job(job_id), key, subject, depth, at)
     return _show(request, find_slot(job_id, key, subject, depth))

@@ -27,11 +27,9 @@ from runtime.models import Tool
 
 @for_people
 def tools(request: HttpRequest) -> HttpResponse:
-    """Every tool; for htmx, the list alone."""
+    """Every tool."""
     board = read_board(ToolFilter.from_query(request.GET.dict()))
-    context = {"section": "tools", "board": board, "states": STATE_WORDS}
-    template = "fragments/_tool_list.html" if request.headers.get("HX-Request") else "pages/tools.html"
-    return render(request, template, context)
+    return render(request, "pages/tools.html", {"section": "tools", "board": board, "states": STATE_WORDS})
 
 
 @for_people

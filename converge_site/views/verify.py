@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-
-from asgiref.sync import sync_to_async
-from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
+from converge_site.downloads import send_file
 from converge_site.fragments.verified import read_verified
 from converge_site.people import for_people
 from converge_site.views.job import find_job
@@ -18,7 +15,6 @@ from runtime.models import Job
 from runtime.signing import KeyTrouble
 from runtime.verdict import examine
 
-PIECE_BYTES = 256 * 1024
 # Up to here a bundle is written once for nothing, about half a second: a record that does not hold is then a sentence
 # and not a download that breaks off.
 CHECKED_FIRST = 50_000
@@ -51,34 +47,11 @@ def bundle(request: HttpRequest, job_id: int) -> HttpResponseBase:
         )
         message = f"{cause}: {error}. `manage.py export {job_id} --unsigned` writes it without a signature."
         return render_error(request, 409, "There is no bundle of this record", message, f"/jobs/{job_id}/")
-    pieces = _joined(write_bundle(job))
-    response = StreamingHttpResponse(
-        _stepping(pieces) if isinstance(request, ASGIRequest) else pieces, content_type="application/json"
-    )
-    response["Content-Disposition"] = f'attachment; filename="{bundle_name(job)}"'
-    return response
+    except Job.DoesNotExist as error:
+        raise Http404(str(error)) from error
+    return send_file(request, bundle_name(job), "application/json", write_bundle(job))
 
 
 def bundle_name(job: Job) -> str:
     """What the file is called: job and cycle, so that two of the same job do not get mixed up."""
     return f"converge-job-{job.pk}-cycle-{job.cycle}.json"
-
-
-def _joined(pieces: Iterator[str]) -> Iterator[bytes]:
-    """Small pieces put together: each costs a hop between threads."""
-    waiting: list[bytes] = []
-    size = 0
-    for piece in pieces:
-        waiting.append(piece.encode())
-        size += len(waiting[-1])
-        if size >= PIECE_BYTES:
-            yield b"".join(waiting)
-            waiting, size = [], 0
-    yield b"".join(waiting)
-
-
-async def _stepping(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """A generator that reads the database, for a server that would otherwise hold all of it in memory first."""
-    step = sync_to_async(lambda: next(pieces, None))
-    while (piece := await step()) is not None:
-        yield piece

@@ -26,6 +26,7 @@ ACTS: Final = {
     "cancel": "operator",
     "retry": "operator",
     "operate_tool": "operator",
+    "save_view": "operator",
     "configure": "admin",
 }
 
@@ -106,6 +107,7 @@ def _said(act: str) -> str:
         "cancel": "Cancelling a job",
         "retry": "Trying again",
         "operate_tool": "Tripping or resetting a tool",
+        "save_view": "Saving or deleting a view",
         "configure": "Configuring",
     }[act]
 

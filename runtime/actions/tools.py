@@ -20,7 +20,7 @@ from runtime.actions.texts import check_text, shorten
 from runtime.actions.tool_checks import check_no_key, check_tool
 from runtime.agents import all_packs
 from runtime.models import Agent, Job, JobStatus, Tool
-from runtime.queue import queue_state
+from runtime.queue_state import queue_state
 from runtime.recovery import wake_waiting
 from runtime.tools.gate import shared_gate
 from runtime.tools.spec import ToolSpec

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from runtime.agents.calling import Outcome, call_agent, gather
 from runtime.agents.failing import describe_error, timed_out
 from runtime.agents.functions import Function
+from runtime.agents.run_times import RunTimes
 from runtime.agents.together import Call, run_together
 from runtime.agents.watch import Expired, Watch
 from runtime.engine import Effect, Failure, Run
@@ -29,37 +30,44 @@ def run_all(
     functions: Mapping[str, Function],
     clock: Callable[[], float] = time.monotonic,
     session: ToolSession | None = None,
+    times: RunTimes | None = None,
 ) -> list[Effect]:
     """Execute `runs` and return one effect for each, in the same order.
 
     `functions` maps agent names to their code (`functions_for`); `clock` gives seconds and never goes back.
     `session` is what async agents call tools through in this cycle; without one, none can be called.
     Every call may take its agent's `timeout` seconds; a plain function is only interrupted in the main
-    thread of a process. KeyboardInterrupt is the one exception that passes.
+    thread of a process. KeyboardInterrupt is the one exception that passes. `times` notes when each agent ran.
     """
     plain: list[int] = []
     waiting: list[int] = []
     for at, run in enumerate(runs):
         function = functions.get(run.agent.name)
         (waiting if function is not None and function.is_async else plain).append(at)
-    effects: dict[int, Effect] = dict(_run_inline([(at, runs[at]) for at in plain], functions, clock))
+    effects: dict[int, Effect] = dict(_run_inline([(at, runs[at]) for at in plain], functions, clock, times))
     if waiting:
         found = [(runs[at], functions[runs[at].agent.name]) for at in waiting]
         calls = [Call(run, function.call, function.tool) for run, function in found]
-        for at, ended in zip(waiting, run_together(calls, clock, session), strict=True):
+        for at, ended in zip(waiting, run_together(calls, clock, session, times), strict=True):
             effects[at] = _effect(runs[at], ended.outcome, ended.calls)
     return [effects[at] for at in range(len(runs))]
 
 
 def _run_inline(
-    runs: list[tuple[int, Run]], functions: Mapping[str, Function], clock: Callable[[], float]
+    runs: list[tuple[int, Run]],
+    functions: Mapping[str, Function],
+    clock: Callable[[], float],
+    times: RunTimes | None = None,
 ) -> list[tuple[int, Effect]]:
     """Call plain functions one after another under one watch."""
     done: list[tuple[int, Effect]] = []
     strikes: dict[str, int] = {}
+    present = ""
     with Watch(clock, [run.agent.timeout for _, run in runs]) as watch:
         for at, run in runs:
             name = run.agent.name
+            if times is not None and name != present:
+                times.turn(present := name)
             function = functions.get(name)
             if function is None:
                 outcome: Outcome = Failure(
@@ -75,6 +83,8 @@ def _run_inline(
                     strikes[name] = strikes.get(name, 0) + 1
                     outcome = timed_out(run.agent.timeout)
             done.append((at, _effect(run, outcome)))
+    if times is not None and present:
+        times.turn("")
     return done
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runtime.agents.calling import Outcome, call_agent, drain, gather
 from runtime.agents.failing import describe_error, not_called, timed_out
+from runtime.agents.run_times import RunTimes
 from runtime.agents.watch import Expired, Watch
 from runtime.engine import Run
 from runtime.engine.inputs import Call as ToolCall
@@ -47,7 +48,10 @@ class Ended(NamedTuple):
 
 
 def run_together(
-    calls: Sequence[Call], clock: Callable[[], float], session: ToolSession | None = None
+    calls: Sequence[Call],
+    clock: Callable[[], float],
+    session: ToolSession | None = None,
+    times: RunTimes | None = None,
 ) -> list[Ended]:
     """Run all `calls` concurrently on an event loop of their own; the ends come in the order of `calls`.
 
@@ -57,7 +61,7 @@ def run_together(
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(_log_left_behind)
     watch = LoopWatch(clock, [call.run.agent.timeout for call in calls], loop)
-    together = _Together(calls, watch, session)
+    together = _Together(calls, watch, session, times)
     try:
         with watch:
             _drive(loop, together.run())
@@ -101,7 +105,14 @@ class LoopWatch(Watch):
 class _Together:
     """The runs of one cycle under way. Used on one loop."""
 
-    def __init__(self, calls: Sequence[Call], watch: LoopWatch, session: ToolSession | None) -> None:
+    def __init__(
+        self,
+        calls: Sequence[Call],
+        watch: LoopWatch,
+        session: ToolSession | None,
+        times: RunTimes | None = None,
+    ) -> None:
+        self.times = times
         self.calls = calls
         self.watch = watch
         self.session = session
@@ -173,7 +184,11 @@ class _Together:
         if self.session is not None:
             self.tools[at] = _open_tools(self.session, run)
             CLOCK.set(RunClock(seconds, self._mover(at, deadline)))
+        if self.times is not None:
+            self.times.begin(run.agent.name)
         self.outcomes[at] = await _call(run, call, seconds, deadline)
+        if self.times is not None:
+            self.times.end(run.agent.name)
 
     def _mover(self, at: int, deadline: asyncio.Timeout) -> Callable[[float], None]:
         """What puts the end of the present task's run off."""

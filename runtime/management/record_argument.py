@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.core.management.base import CommandError
 from django.db import DatabaseError
 
 from runtime.bundle import BundleAltered, BundleError, Record, read_bundle
+from runtime.head_log import has_left
 from runtime.models import Job
-from runtime.signing import KeyTrouble
+from runtime.record import RecordBroken
+from runtime.signing import KeyTrouble, trusted_keys
 from runtime.storage_trouble import trouble_in
 
 NOTHING_HOLDS, NO_INPUT, NO_DATABASE = 1, 2, 3
@@ -61,6 +64,24 @@ def database_errors_told() -> Iterator[None]:
         first = str(error).strip().split("\n")[0]
         hint = "`make run` prepares it, so does `manage.py migrate`."
         raise CommandError(f"The database cannot be used: {first}. {hint}", returncode=NO_DATABASE) from error
+
+
+@contextmanager
+def leaving_told(name: str) -> Iterator[None]:
+    """A job that retention takes out while it is read is said to have left (exit status 2), and does not look broken.
+
+    Raises RecordBroken where a part of it is missing otherwise.
+    """
+    try:
+        yield
+    except (RecordBroken, ObjectDoesNotExist) as error:
+        if is_number(name) and has_left(int(name), trusted_keys()):
+            raise CommandError(
+                f"Job {name} has left: retention keeps it as a bundle.", returncode=NO_INPUT
+            ) from error
+        if isinstance(error, ObjectDoesNotExist):
+            raise RecordBroken("a part of it is not in the database") from error
+        raise
 
 
 @contextmanager

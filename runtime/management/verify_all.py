@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.core.management.base import OutputWrapper
 
-from runtime.head_log import REMOVED, check_log, compare_kept
+from runtime.head_log import LEAVING, REMOVED, check_log, compare_kept, has_left
 from runtime.models import Head, Job
 from runtime.record import RecordBroken
-from runtime.retention import LEAVING
 from runtime.signing import Signed
 from runtime.verifying import verify_job
 
@@ -48,11 +48,15 @@ def verify_all(
         if last_status == REMOVED and job.reason == LEAVING:
             found.removed += 1  # what is left of it goes with the next run of retention
             continue
-        found.jobs += 1
         try:
             found.entries += verify_job(job, trusted).entries
-        except RecordBroken as error:
-            found.faults.append(f"Job {job.pk}: {error}.")
+        except (RecordBroken, ObjectDoesNotExist) as error:
+            if has_left(job.pk, trusted):  # since it was read, or it never began
+                found.removed += bool(job.cycle)
+                continue
+            gone = isinstance(error, ObjectDoesNotExist)
+            found.faults.append(f"Job {job.pk}: {'a part of it is not in the database' if gone else error}.")
+        found.jobs += 1
         if job.cycle and (last_status is None or not _is_signed(job)):
             found.unsigned += 1
         if time.monotonic() >= next_word:
@@ -61,7 +65,11 @@ def verify_all(
     for job_id, status in last.items():
         if status == REMOVED:
             found.removed += 1
-        elif not Job.objects.filter(pk=job_id).exists():
+        elif Job.objects.filter(pk=job_id).exists():
+            continue
+        elif has_left(job_id, trusted):  # since the log was read
+            found.removed += 1
+        else:
             found.faults.append(f"Job {job_id}: it was signed, and is not in the database any more.")
     return found
 

@@ -11,7 +11,7 @@ from rich.live import Live
 
 from runtime.management.progress import Progress, draw
 from runtime.models import Job, JobStatus
-from runtime.queue import queue_state
+from runtime.queue_state import queue_state
 
 LOOK_SECONDS = 0.1
 ASK_QUEUE_SECONDS = 1.0

@@ -10,6 +10,7 @@ from runtime.models.notice import Notice, NoticeSetting
 from runtime.models.pack import Agent, Pack
 from runtime.models.rule import Backtest, BacktestFlip, GovernanceRule, RuleState, RuleVersion
 from runtime.models.tool import Tool, ToolCall
+from runtime.models.view import SavedView
 
 __all__ = [
     "STATUS_WORDS",
@@ -32,6 +33,7 @@ __all__ = [
     "Pack",
     "RuleState",
     "RuleVersion",
+    "SavedView",
     "Tool",
     "ToolCall",
 ]

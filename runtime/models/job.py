@@ -110,6 +110,8 @@ class Job(models.Model):
             models.Index(fields=["pack", "-id"], name="job_by_pack"),
             models.Index(fields=["submitter", "-id"], name="job_by_submitter"),
             models.Index(fields=["settled_at"], name="job_by_settling"),
+            # Several filters of the Jobs page at once are looked up in it alone, without a look at the rows.
+            models.Index(fields=["tier", "status", "pack", "submitter", "id"], name="job_for_lists"),
             models.Index(fields=["retry_at"], name="job_recovering", condition=models.Q(status="recovering")),
         ]
 

@@ -7,6 +7,8 @@ from typing import Any
 import orjson
 from django.db import models
 
+from runtime.models.json_field import JSONField
+
 
 class Cycle(models.Model):
     """One committed cycle: the range of its entries and the digest of the chain up to it (D6.2)."""
@@ -23,6 +25,12 @@ class Cycle(models.Model):
     worker = models.CharField(max_length=200, blank=True)
     started_at = models.DateTimeField()
     duration_ms = models.FloatField(default=0.0)
+    timings = JSONField(
+        default=list,
+        blank=True,
+        help_text="For each agent that ran: name, began, ended (ms since the cycle began), runs, "
+        "requests to tools, number of its run entry.",
+    )
 
     class Meta:
         ordering = ["job", "number"]
@@ -54,9 +62,8 @@ class Entry(models.Model):
         verbose_name_plural = "entries"
         constraints = [models.UniqueConstraint(fields=["job", "seq"], name="seq_once_a_job")]
         indexes = [
-            models.Index(
-                fields=["job", "key", "subject", "seq"], name="entry_standing", condition=~models.Q(now="")
-            ),
+            # All entries of a slot, and what each slot shows: with `now` that is read from the index alone.
+            models.Index(fields=["job", "key", "subject", "seq", "now"], name="entry_by_slot"),
         ]
 
     def __str__(self) -> str:

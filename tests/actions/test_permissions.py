@@ -55,7 +55,7 @@ def test_account_that_was_switched_off_is_refused(job: Job, act: str) -> None:
             ACTS[act](user, job, question(job))
 
 
-@pytest.mark.parametrize("act", set(ACTS) - {"approve"})
+@pytest.mark.parametrize("act", [act for act in ACTS if act != "approve"])
 def test_operator_and_admin_may_and_it_is_recorded(job: Job, act: str) -> None:
     for name, role in (("ida", "operator"), ("ada", "admin")):
         Decision.objects.all().delete()

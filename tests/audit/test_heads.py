@@ -266,6 +266,32 @@ def test_nothing_is_signed_on_a_log_that_was_cut_back(
     assert call("heads").status == 1
 
 
+def test_nothing_is_signed_on_top_of_what_another_key_signed(
+    signed: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A host that was given another key, and a home of its own in which no head is kept."""
+    ours = own_key().public
+    stranger = own_key_of_a_forger()
+    run(submit("panel", PANEL_SEEDS))
+    with monkeypatch.context() as there:
+        there.setattr(settings, "CONVERGE_HOME", tmp_path)
+        there.setattr(heads, "own_key", lambda: stranger)
+        there.setattr(heads, "trusted_keys", lambda: frozenset([stranger.public]))
+        assert Signer().sign_settled() == 0
+        assert (
+            f"no head is signed: head 2 is signed by key {key_id(ours)}, which is none of ours" in caplog.text
+        )
+        assert Head.objects.count() == 2
+        # And if it was signed by one of an earlier version, nothing of ours comes on top of that.
+        there.setattr(heads, "read_row", lambda row, trusted: None)
+        there.setattr(heads, "compare_heads", lambda *given: None)
+        assert Signer().sign_settled() == 1
+    run(submit("panel", PANEL_SEEDS))
+    caplog.clear()
+    assert Signer().sign_settled() == 0
+    assert f"head 3 is signed by key {key_id(stranger.public)}, which is none of ours" in caplog.text
+
+
 def test_whoever_kept_one_head_finds_what_was_changed_before_it(signed: Job, tmp_path: Path) -> None:
     """Everything is cut back together, the copy under CONVERGE_HOME too: one line kept elsewhere is enough."""
     kept = tmp_path / "kept"
@@ -314,11 +340,13 @@ def test_a_key_of_before_is_trusted_when_it_is_listed(signed: Job) -> None:
     kept_key = (home / "signing-key").read_bytes()
     try:
         (home / "signing-key").unlink()
-        assert own_key().public != old
+        with pytest.raises(KeyTrouble, match="are signed by key"):
+            own_key()
         said = verify(signed)
         assert said.status == 1 and f"is signed by key {key_id(old)}, which is none of ours" in said.err
         (home / "trusted-keys").write_text(old)
         assert verify(signed).status == 0
+        assert own_key().public != old
         run(submit("panel", PANEL_SEEDS))
         assert Signer().sign_settled() == 1  # the log goes on under the new key
         assert call("verify", "--all").status == 0

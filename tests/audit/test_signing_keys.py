@@ -13,7 +13,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.conf import settings
+from django.db import DatabaseError, connections
 
+from runtime import durable, signing
+from runtime.models import Head
 from runtime.signing import (
     BadSignature,
     KeyTrouble,
@@ -28,6 +31,7 @@ from runtime.signing import (
 from tests.commands.said import call
 from tests.runtime.stage import MANAGE
 
+pytestmark = pytest.mark.django_db
 SAID = {"job": 12, "digest": "ab"}
 
 
@@ -53,8 +57,15 @@ def test_processes_that_need_it_at_once_get_the_same_key(home: Path) -> None:
 
 
 def test_many_threads_of_makers_leave_one_key(home: Path) -> None:
+
+    def make(_: int) -> str:
+        try:
+            return own_key().public
+        finally:
+            connections.close_all()  # that of this thread
+
     with ThreadPoolExecutor(16) as pool:
-        made = set(pool.map(lambda _: own_key().public, range(16)))
+        made = set(pool.map(make, range(16)))
     assert len(made) == 1
     assert [path.name for path in home.iterdir()] == ["signing-key"]
 
@@ -168,3 +179,45 @@ def test_the_command_prints_the_public_key_alone(home: Path) -> None:
     refused = call("signing_key")
     assert (refused.status, refused.out) == (2, "")
     assert refused.err.startswith("The signing key ")
+
+
+def test_no_second_key_is_made_beside_heads_of_another(home: Path) -> None:
+    """A host with a home of its own would sign on under a key that nobody knows."""
+    first = own_key()
+    Head.objects.create(number=1, job_id=1, cycle=1, line=first.sign("converge-head/1", {}).decode())
+    (home / "signing-key").rename(home / "elsewhere")
+    refused = call("signing_key")
+    assert (refused.status, refused.out) == (2, "")
+    assert (
+        f"the heads of this database are signed by key {key_id(first.public)}. Put that key there"
+        in refused.err
+    )
+    assert not (home / "signing-key").exists()
+    (home / "trusted-keys").write_text(first.public)  # it is lost, and was ours
+    assert own_key().public != first.public
+
+
+def test_no_key_is_made_while_the_database_cannot_be_asked(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out() -> None:
+        raise DatabaseError("no answer")
+
+    monkeypatch.setattr(signing, "_newest_line", out)
+    with pytest.raises(KeyTrouble, match="cannot be read: no answer"):
+        own_key()
+    assert list(home.iterdir()) == []
+
+
+def test_the_name_of_a_new_key_is_safe_before_anything_is_signed(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, synced = durable.os.fsync, []
+
+    def fsync(descriptor: int) -> None:
+        synced.append((os.readlink(f"/proc/self/fd/{descriptor}"), (home / "signing-key").exists()))
+        real(descriptor)
+
+    monkeypatch.setattr(durable.os, "fsync", fsync)
+    own_key()
+    assert synced[-1] == (str(home), True), "the directory, after the key has its name"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from runtime.bundle import write_bundle
 from runtime.models import Entry, Job
 from runtime.signing import key_id, own_key, pem_of
-from tests.commands.said import call
-from tests.runtime.stage import environment, manage
+from tests.commands.said import Said, call
+from tests.runtime.packs import PANEL_SEEDS
+from tests.runtime.stage import MANAGE, environment, manage, run, submit
 
 pytestmark = pytest.mark.django_db
 
@@ -147,3 +150,78 @@ def test_another_program_can_check_the_signature(path: Path, tmp_path: Path) -> 
     except FileNotFoundError:
         pytest.skip("no openssl on PATH")
     assert b"Signature Verified Successfully" in done.stdout, done.stderr
+
+
+def test_heads_of_which_none_is_of_its_job_vouch_for_nothing(job: Job, path: Path, tmp_path: Path) -> None:
+    other = run(submit("panel", PANEL_SEEDS[:1]))
+    Job.objects.filter(pk=job.pk).update(status="running")  # is not signed
+    kept = tmp_path / "kept"
+    kept.write_text(call("heads", "--all").out)
+    assert f'"job":{other.pk}' in kept.read_text() and f'"job":{job.pk},' not in kept.read_text()
+    said = call("verify", str(path), "--heads", str(kept))
+    assert (said.status, said.out) == (1, "")
+    assert f"none of the 1 heads in {kept} is of job {job.pk}" in said.err
+
+
+def unsigned(job: Job, path: Path, old: str, new: str) -> Said:
+    """What `verify` says of an unsigned bundle in which one thing is another."""
+    text = "".join(write_bundle(job, sign=False))
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    return call("verify", str(path))
+
+
+def test_a_bundle_of_a_job_without_a_number_is_none(job: Job, tmp_path: Path) -> None:
+    for other in (f'"id":"{job.pk}"', '"id":true', '"id":1.0', '"no":1'):
+        said = unsigned(job, tmp_path / "odd.json", f'"id":{job.pk}', other)
+        assert (said.status, said.out) == (2, ""), other
+        assert "its job has no number" in said.err
+
+
+def test_half_a_character_in_a_bundle_is_said(job: Job, tmp_path: Path) -> None:
+    for place in ('"seeds":[', '"pack":{'):
+        odd = '"\\ud800",' if place.endswith("[") else '"\\ud800":1,'
+        said = unsigned(job, tmp_path / "odd.json", place, place + odd)
+        assert (said.status, said.out) == (2, ""), place
+        assert "lacks a part of a bundle, or one is of the wrong kind" in said.err
+
+
+def test_a_signature_that_does_not_say_when_is_refused(path: Path, home: Path) -> None:
+    data = json.loads(path.read_bytes())
+    del data["signed"]["said"]["exported_at"]
+    text = path.read_bytes()
+    line = own_key().sign("converge-bundle/2", data["signed"]["said"])
+    path.write_bytes(text[: text.rindex(b"\n", 0, -1) + 1] + b'"signed":' + line + b"}\n")
+    said = call("verify", str(path))
+    assert (said.status, said.out) == (1, "") and "does not say when it was exported" in said.err
+
+
+def test_heads_by_a_stranger_that_lack_a_part_are_said(path: Path, home: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_bytes(own_key().sign("converge-head/1", {"number": 1, "job": 1}))
+    said = call("verify", str(path), "--heads", str(kept))
+    assert said.status == 1 and "it lacks a part" in said.err
+
+
+def test_an_export_is_utf_8_in_any_locale(tmp_path: Path) -> None:
+    path, script = tmp_path / "bundle.json", "from pathlib import Path; import sys\n"
+    script += "from runtime.management.commands.export import write_whole\n"
+    script += "write_whole(Path(sys.argv[1]), ['größer 𝔘'])"
+    latin = environment(
+        PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", LC_ALL="C", DJANGO_SETTINGS_MODULE="converge_site.settings"
+    )
+    begin = "import django; django.setup()\n"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            begin + script.encode("unicode_escape").decode().replace("\\n", "\n"),
+            str(path),
+        ],
+        env=latin,
+        cwd=Path(MANAGE).parent,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert path.read_text(encoding="utf-8") == "größer 𝔘"

@@ -58,6 +58,7 @@ def offer_packs(folder: Path) -> None:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bench-packs\nVersion: 0\n")
     (info / "entry_points.txt").write_text(
         f"[converge.packs]\nbench-chain = {PACKS}:chain\nbench-small = {PACKS}:small\n"
+        f"bench-stream = {PACKS}:stream\n"
     )
     sys.path.append(str(folder))
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).resolve().parents[2]), str(folder)])
@@ -69,7 +70,7 @@ def running_worker(home: Path) -> Iterator[None]:
     from django.conf import settings
 
     from runtime import supervise
-    from runtime.queue import queue_state
+    from runtime.queue_state import queue_state
 
     command: Sequence[str] = (sys.executable, str(settings.BASE_DIR / "manage.py"), "worker")
     worker: subprocess.Popen[bytes] = supervise.start_process(command, home / "worker.log", settings.BASE_DIR)

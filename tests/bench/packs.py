@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 
 from runtime.agents import Pack, propose
-from runtime.engine import Proposal, View
+from runtime.engine import Budget, Fact, Proposal, View
 
 AGENTS = 20
 
@@ -29,3 +31,25 @@ def _chain(name: str, length: int) -> Pack:
 
 chain = _chain("bench-chain", AGENTS)
 small = _chain("bench-small", 1)
+
+# A fact a cycle, and PACE of them a second by the clock, whatever a cycle costs. Each says when it was said.
+STREAM_PACE = 100
+stream = Pack(
+    "bench-stream",
+    budget=Budget(cycles=10**7, lifetime_cycles=10**7, facts=10**7, seconds=1e6),
+    answer=["step"],
+)
+stream.key("step", schema={"type": "object"}, seed=True)
+_due = [0.0]
+_never = threading.Event()
+
+
+@stream.each("step", name="go on", writes=["step"], required=True, timeout=600)
+def go_on(step: Fact, view: View) -> Iterator[Proposal]:
+    """The next step, when it is due."""
+    now = time.monotonic()
+    _due[0] = max(_due[0] + 1 / STREAM_PACE, now - 0.1)
+    _never.wait(max(0.0, _due[0] - now))
+    n, of = step.value["n"] + 1, step.value["of"]
+    if n <= of:
+        yield propose("step", str(n % 500), {"n": n, "of": of, "at": time.time()}, because=[step])

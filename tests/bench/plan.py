@@ -36,6 +36,10 @@ BENCHES = {
         Bench("small-jobs", "small jobs a second beside RQ no-op jobs", "queueing", "small_job_rows"),
         Bench("one-change", "one changed fact among many", "size", "one_change_rows"),
         Bench("backtest", "a draft tried on 500 recorded jobs", "backtests", "backtest_rows"),
+        Bench("pages", "first byte of Jobs and of a large job", "pages", "page_rows"),
+        Bench("live", "from a merge to the paint, 1 and 200 viewers", "live", "latency_rows"),
+        Bench("live-sockets", "memory of an idle socket", "live", "socket_rows"),
+        Bench("live-browser", "heap of a page that streams", "live", "browser_rows"),
         Bench("memory", "a million facts in memory", "size", "memory_rows"),
     )
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import urllib.error
@@ -18,6 +17,7 @@ from runtime import embedded_redis
 from runtime.tools.flaky import FlakyTools
 from tests.chaos.databases import Disk, Line, Postgres, wait_for
 from tests.chaos.members import ROOT, Keeper, Member, Starter, read_said
+from tests.ports import take_port
 
 HOST = "127.0.0.1"
 PEOPLE = ("otto", "olga", "oscar")
@@ -41,7 +41,7 @@ class House:
         self.disk = Disk(self.home) if kind == "sqlite" else Disk(self.root / "pg", 192)
         self.postgres = None if kind == "sqlite" else Postgres(self.root / "pg")
         self.tools = FlakyTools(slow=0.2, retry_after=0)
-        self.port = free_port()
+        self.port = take_port()
         self._settle_environment("tests.chaos.quick_settings" if quick else "converge_site.settings")
         self.sessions: dict[str, str] = {}
         self.sparing = False
@@ -188,13 +188,6 @@ class House:
                 name = text.rpartition("failpoint ")[2].partition(":")[0]
                 found[name] = found.get(name, 0) + 1
         return found
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def make_people() -> None:

@@ -52,7 +52,7 @@ MUTATIONS = (
         "static/live.js",
         "    if (frame.after > last) { drop(); return; }",
         "",
-        ("tests/web/test_lost_frames.py",),
+        ("tests/web/test_lost_frames_journey.py",),
     ),
     Mutation(
         "the reconciler",

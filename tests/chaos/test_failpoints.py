@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,20 +53,23 @@ def test_each_name_is_placed_exactly_once() -> None:
 
 @pytest.mark.django_db(transaction=True)
 async def test_each_name_is_met(use_packs: Use, empty_queue: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    tailer = Tailer(asyncio.get_running_loop())
-    await asyncio.to_thread(_do_everything, use_packs, empty_queue, monkeypatch, tailer)
+    line = Line(asyncio.get_running_loop())
+    await asyncio.to_thread(_do_everything, use_packs, empty_queue, monkeypatch, line)
     assert set(hits()) == set(NAMES)
 
 
 class Line:
     """A viewer."""
 
-    def deliver(self, texts: list[str]) -> None: ...
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+
+    def deliver(self, texts: list[str], replaces: Hashable = None) -> None: ...
 
     def end(self) -> None: ...
 
 
-def _do_everything(use: Use, redis: Redis, monkeypatch: pytest.MonkeyPatch, tailer: Tailer) -> None:
+def _do_everything(use: Use, redis: Redis, monkeypatch: pytest.MonkeyPatch, line: Line) -> None:
     """A job with a tool, a row from a person, a lost message, a renewed lease, questions, a backtest, a viewer."""
     from runtime.tools import session
 
@@ -85,7 +88,8 @@ def _do_everything(use: Use, redis: Redis, monkeypatch: pytest.MonkeyPatch, tail
     assert set(Job.objects.values_list("status", flat=True)) == {"converged"}
     tell(echo, "add_fact", "otto", key="said", subject="dale", payload={"value": "hello"})
     _answer_and_let_pass()
-    tailer.watch(Line(), ("job", echo.pk))
+    tailer = Tailer()
+    tailer.watch(line, ("job", echo.pk))
     tailer._round()
     assert eventually(lambda: "event.before_send" in hits(), 5)
 

@@ -17,7 +17,10 @@ import pytest
 from tests.chaos.plans import POSTGRES_WAVES, WAVES, Plan
 from tests.chaos.report import repro_of
 
-pytestmark = pytest.mark.skipif("TEST_DATABASE_URL" in os.environ, reason="the waves choose their databases")
+pytestmark = [
+    pytest.mark.early,
+    pytest.mark.skipif("TEST_DATABASE_URL" in os.environ, reason="the waves choose their databases"),
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS = [(wave, pair) for wave in (*WAVES, *POSTGRES_WAVES) for pair in wave.pairs]

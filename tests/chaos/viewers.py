@@ -76,8 +76,7 @@ class Viewer:
             received += 1
             if self.manner == "slow":
                 self._ended.wait(0.4)
-            if received % 4 == 1:
-                line.send({"ack": received})
+            line.send({"ack": received})
             if not self._take(frame):
                 return
             if self.manner == "half-open" and received % 3 == 0:

@@ -12,6 +12,7 @@ from rq.serializers import JSONSerializer
 
 import runtime.worker
 from runtime import queue
+from runtime.queue_state import QueueState, queue_state
 
 ran: list[Any] = []
 
@@ -132,8 +133,8 @@ def test_job_that_raises_leaves_the_worker_running(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.django_db
 def test_state_names_the_worker_and_what_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[queue.QueueState] = []
-    monkeypatch.setattr(runtime.worker, "run_job", lambda job_id: seen.append(queue.queue_state()))
+    seen: list[QueueState] = []
+    monkeypatch.setattr(runtime.worker, "run_job", lambda job_id: seen.append(queue_state()))
     queue.enqueue_job(17)
     queue.enqueue_job(18)
     queue.work(burst=True)
@@ -141,16 +142,16 @@ def test_state_names_the_worker_and_what_it_runs(monkeypatch: pytest.MonkeyPatch
     assert seen[0].queued == 1
     (worker,) = seen[0].workers
     assert (worker.job_id, worker.state, worker.jobs_done) == ("17", "busy", 0)
-    assert queue.queue_state() == queue.QueueState(reachable=True, queued=0, workers=())
+    assert queue_state() == QueueState(reachable=True, queued=0, workers=())
 
 
 def test_worker_that_was_killed_leaves_the_state(redis: Redis) -> None:
     redis.sadd("rq:workers:converge", "rq:worker:gone")
-    assert queue.queue_state().workers == ()
+    assert queue_state().workers == ()
 
 
 def test_redis_out_is_no_exception(settings: Any, tmp_path: Any) -> None:
     settings.CONVERGE_REDIS_URL = f"unix://{tmp_path}/nobody.sock"
     assert queue.enqueue_job(17) is False
     assert queue.read_queued_ids() is None
-    assert queue.queue_state() == queue.QueueState(reachable=False, queued=0, workers=())
+    assert queue_state() == QueueState(reachable=False, queued=0, workers=())

@@ -17,15 +17,19 @@ import psutil
 import pytest
 from django.conf import settings
 
+from tests.ports import take_ports
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.early
+
+# How long what must come is waited for, in seconds. No claim: `up` starts six processes and makes a database.
+PATIENCE = 300.0
 MANAGE = str(Path(settings.BASE_DIR) / "manage.py")
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One after which another is free: the simulated tools are served there."""
+    return take_ports(2)[0]
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -59,7 +63,7 @@ class Up:
         for line in self.process.stdout:
             self.lines.put(line.rstrip("\n"))
 
-    def line_with(self, part: str, seconds: float = 60) -> str:
+    def line_with(self, part: str, seconds: float = PATIENCE) -> str:
         """Returns the next line that holds `part`."""
         while True:
             try:
@@ -92,7 +96,7 @@ def breaks_search(up: Up) -> bool:
     """Whether `flaky_tools search=down` finds the simulator of that `up`."""
     command = [sys.executable, MANAGE, "flaky_tools", "search=down"]
     told = subprocess.run(
-        command, env=environment(up.home), capture_output=True, text=True, timeout=60, check=False
+        command, env=environment(up.home), capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     return "search: down" in told.stdout
 
@@ -101,7 +105,7 @@ def run_up(home: Path, port: int) -> "subprocess.CompletedProcess[str]":
     """An `up` that is expected to end by itself."""
     command = [sys.executable, MANAGE, "up", "--port", str(port)]
     return subprocess.run(
-        command, env=environment(home), capture_output=True, text=True, timeout=60, check=False
+        command, env=environment(home), capture_output=True, text=True, timeout=PATIENCE, check=False
     )
 
 

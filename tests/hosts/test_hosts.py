@@ -13,6 +13,8 @@ from tests.hosts.house import IDLE_LIMIT
 from tests.hosts.network import why_not
 from tests.hosts.trouble import TROUBLES
 
+pytestmark = pytest.mark.early
+
 # The one that leaves most behind: a row that is locked in the database. `make hosts` has them all.
 WORST = next(trouble for trouble in TROUBLES if trouble.failpoints and trouble.cuts)
 

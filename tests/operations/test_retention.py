@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -14,7 +15,8 @@ from django.utils import timezone
 
 from runtime import retention
 from runtime.actions.inbox import add_row
-from runtime.bundle import read_bundle
+from runtime.bundle import read_bundle, write_bundle
+from runtime.head_log import LEAVING
 from runtime.heads import sign_all_settled
 from runtime.lease import claim_job, due_jobs
 from runtime.models import (
@@ -190,7 +192,7 @@ def test_run_that_is_cut_off_is_finished_by_the_next(
         cut_before(name)
     with pytest.raises(Cut):
         retain(tmp_path)
-    for one in Job.objects.filter(reason=retention.LEAVING):
+    for one in Job.objects.filter(reason=LEAVING):
         assert claim_job(one.pk, "somebody") is None
         assert retention.bundle_path(tmp_path, one.pk).exists()
     assert "jobs hold" in verified()
@@ -208,3 +210,43 @@ def test_run_that_is_cut_off_is_finished_by_the_next(
 def test_age_that_is_none_is_refused(age: str) -> None:
     with pytest.raises(CommandError, match="is no age such as 90d or 36h"):
         call_command("retention", f"--older-than={age}")
+
+
+def synced_places(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Files and directories that are made safe on the disk from now on, in order."""
+    real, found = os.fsync, []
+
+    def fsync(descriptor: int) -> None:
+        found.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return found
+
+
+def test_bundle_that_is_there_already_is_made_safe_before_its_job_goes(
+    old: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever put it there, a run that was cut off or a person, may not have."""
+    job = old()
+    sign_all_settled()
+    path = retention.bundle_path(tmp_path, job.pk)
+    path.write_text("".join(write_bundle(job)), encoding="utf-8")
+    synced = synced_places(monkeypatch)
+    real = retention.begin_leaving
+
+    def begin(*given: Any) -> None:
+        assert path in synced and tmp_path in synced[synced.index(path) :]
+        real(*given)
+
+    monkeypatch.setattr(retention, "begin_leaving", begin)
+    assert "1 jobs left" in retain(tmp_path)
+
+
+def test_new_archive_is_safe_in_the_directory_above(
+    old: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old()
+    synced = synced_places(monkeypatch)
+    assert "1 jobs left" in retain(tmp_path / "deep" / "archive")
+    assert {tmp_path, tmp_path / "deep", tmp_path / "deep" / "archive"} <= set(synced)

@@ -26,6 +26,8 @@ from tests.runtime.stage import environment, submit
 from tests.runtime.workers import Workers
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.early
+
 
 def say(module: str, **more: str) -> Any:
     """What `python -m tests.runtime.<module>` prints, as JSON."""

@@ -29,7 +29,7 @@ from tests.runtime.stage import submit
 from tests.runtime.workers import Workers
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.early, pytest.mark.django_db(transaction=True)]
 
 JOBS = 100
 CLASSES = {"timeout", "unreachable", "rate_limited", "server_error", "refused", "bad_output"}

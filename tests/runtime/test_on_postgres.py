@@ -13,6 +13,8 @@ from django.db import connection
 
 from tests.postgres_server import on_postgres, pytest_command
 
+pytestmark = pytest.mark.early
+
 # Claims, leases and fences; inboxes, receipts and forms about several; deadlines, notices and their cursors; slices of
 # backtests; JSON columns; pages that count, sort and search; several processes.
 SAME = (
@@ -29,6 +31,8 @@ SAME = (
     "tests/runtime/test_reconciler.py",
     "tests/runtime/test_recovery.py",
     "tests/runtime/test_resume.py",
+    "tests/runtime/test_run_times.py",
+    "tests/runtime/test_standing.py",
     "tests/actions/test_bulk.py",
     "tests/actions/test_deferring.py",
     "tests/actions/test_receipts.py",

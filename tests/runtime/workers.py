@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 
 from runtime.models import Job
-from runtime.queue import queue_state
+from runtime.queue_state import queue_state
 from runtime.reconciler import reconcile_once
 from tests.runtime.packs import GATE
 from tests.runtime.stage import environment, start_manage

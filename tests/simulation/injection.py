@@ -126,7 +126,7 @@ def _wires(bench: Bench) -> list[tuple[Any, str, Any]]:
         (attempts, "random", bench.chance),
         (session, "_records", Workshop(turns, "records")),
         (attempts, "_gates", Inline(turns)),
-        (queue, "_client", lambda url: bench.redis),
+        (queue, "redis_client", lambda url: bench.redis),
         (queue, "_queue", lambda client: bench.redis),
         (recovery, "shared_gate", lambda: bench.gate),
         (tool_calls, "shared_gate", lambda: bench.gate),

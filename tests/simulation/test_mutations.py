@@ -9,6 +9,8 @@ from tests.simulation.mutations import MUTATIONS, broken
 from tests.simulation.playing import play
 from tests.simulation.weather import WEATHERS
 
+pytestmark = pytest.mark.early
+
 SEEDS = 1000
 
 

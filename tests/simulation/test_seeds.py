@@ -11,9 +11,13 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.simulation.injection import Bench
 from tests.simulation.mutations import broken
 from tests.simulation.playing import play, play_all, report, shorten
+
+pytestmark = pytest.mark.early
 
 
 def _simulate(*arguments: str, **environment: str) -> subprocess.Popen[str]:

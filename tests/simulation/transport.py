@@ -35,8 +35,8 @@ class SimulatedRedis:
         self._reach("dequeue")
         if not self.waiting:
             return None
-        name = queue._name_of(self.waiting.pop(0))
-        backtest = queue._backtest_of(name)
+        name = queue.name_of(self.waiting.pop(0))
+        backtest = queue.backtest_of(name)
         return ("job", int(name)) if backtest is None else ("backtest", backtest)
 
     def _reach(self, place: str) -> None:

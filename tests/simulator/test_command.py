@@ -16,6 +16,7 @@ from django.conf import settings
 from runtime.management.commands.flaky_tools import ask_simulator
 from runtime.tools.flaky import FlakyTools
 from tests.commands.said import call
+from tests.ports import take_port
 from tests.simulator.asking import ask
 
 
@@ -137,9 +138,7 @@ def test_a_busy_port_is_said(installed_tools: FlakyTools) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_in_the_foreground_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    url = f"http://127.0.0.1:{take_port()}"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CONVERGE_")}
     served = subprocess.Popen(
         [sys.executable, str(settings.BASE_DIR / "manage.py"), "flaky_tools"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from converge_site.fragments.breakers import forget_breakers
 from runtime.actions import submit_job
@@ -18,19 +17,14 @@ from runtime.models import Job
 from runtime.tools.flaky import TOOLS, FlakyTools
 from runtime.tools.gate import shared_gate
 from tests.runtime.fixtures import Use, installed, use_packs
+from tests.sharing import is_journey
 from tests.web import cast, packs
+from tests.web.chromium import open_chromium
+from tests.web.journeys import PATIENCE
 from tests.web.stack import Stack
 from tests.web.tools import make_tool
 
 __all__ = ["installed", "use_packs"]
-
-FLAGS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,6 +40,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             and item.get_closest_marker("django_db") is None
         ):
             item.add_marker(pytest.mark.django_db)
+        if "stack" in getattr(item, "fixturenames", ()):
+            assert is_journey(str(item.path)), (
+                f"{item.nodeid} uses the stack: have `journey` in its file's name."
+            )
 
 
 @pytest.fixture(autouse=True)
@@ -120,14 +118,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real Chromium."""
-    found = next(
-        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))),
-        None,
-    )
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=FLAGS)
+    """A real Chromium, and patience with it. One a file: while it is open no job can be run in this thread."""
+    expect.set_options(timeout=PATIENCE)
+    with open_chromium() as chromium:
         yield chromium
-        chromium.close()

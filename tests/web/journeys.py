@@ -14,7 +14,8 @@ from tests.web.stack import Stack
 # What is on the page and on its reload, with what may differ taken out: the tokens of forms, relative times, what a
 # person unfolded, the mark of what has just arrived.
 PANELS = """() => [...document.querySelectorAll(
-    "#panel-header, #panel-why, #panel-chart, #panel-conflicts, #panel-answers, #panel-context, #journal-rows"
+    "#panel-header, #panel-moment, #panel-why, #panel-chart, #panel-conflicts, #panel-answers, #panel-timeline, " +
+    "#panel-context, #journal-rows"
 )].map((panel) => {
     const copy = panel.cloneNode(true);
     for (const gone of copy.querySelectorAll("input[type=hidden], time, #journal-older")) gone.remove();
@@ -25,6 +26,10 @@ PANELS = """() => [...document.querySelectorAll(
     }
     return [panel.id, copy.innerHTML.replace(/>\\s+/g, ">").replace(/\\s+</g, "<").replace(/\\s+/g, " ")];
 })"""
+
+
+# How long a journey waits for what must come, in ms. No claim: what is slow on a busy machine is no failure.
+PATIENCE = 60_000
 
 
 # Slots of the sample, as they are while it waits for people.
@@ -47,7 +52,7 @@ def open_as(browser: Browser, stack: Stack, name: str, path: str = "/") -> Itera
         base_url=stack.url, viewport={"width": 1280, "height": 900}, storage_state=stack.sessions.get(name)
     )
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE)
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on(
@@ -84,8 +89,16 @@ def submit_sample(page: Page, title: str) -> int:
     return int(found.group(1))
 
 
-def expect_status(page: Page, words: str) -> None:
-    expect(page.locator("#panel-header .status.pill")).to_contain_text(words, timeout=20_000)
+def expect_to_fit(page: Page, width: int) -> None:
+    """Nothing sticks out of a window so wide. A page that was just arrived at has its styles only when it is loaded."""
+    page.set_viewport_size({"width": width, "height": 800})
+    page.wait_for_load_state("load")
+    page.wait_for_function("(width) => window.innerWidth === width", arg=width)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+
+
+def expect_status(page: Page, words: str, seconds: float = PATIENCE / 1_000) -> None:
+    expect(page.locator("#panel-header .status.pill")).to_contain_text(words, timeout=seconds * 1_000)
 
 
 def answer_first(page: Page, choice: str, reason: str) -> None:
@@ -97,7 +110,7 @@ def answer_first(page: Page, choice: str, reason: str) -> None:
 
 
 def expect_gapless(page: Page, head: int) -> None:
-    assert eventually(lambda: page.evaluate(SEQS)[-1:] == [head], 10), page.evaluate(SEQS)[-3:]
+    assert eventually(lambda: page.evaluate(SEQS)[-1:] == [head]), page.evaluate(SEQS)[-3:]
     seqs = page.evaluate(SEQS)
     assert seqs == list(range(seqs[0], head + 1))
 

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 from django.contrib.auth.models import User
@@ -14,7 +15,8 @@ from django.urls import reverse
 
 from converge_site.fragments.breakers import forget_breakers
 from converge_site.fragments.slots import read_slot
-from runtime.models import Backtest, Conflict, GovernanceRule, Job, Notice, Tool
+from runtime.actions.bulk_jobs import act_on_jobs
+from runtime.models import Backtest, Conflict, GovernanceRule, Job, Notice, SavedView, Tool
 from runtime.tools.gate import shared_gate
 from tests.web.test_deciding import choice_of
 from tests.web.tools import break_tool
@@ -42,6 +44,10 @@ class World:
     batch: str
     browsers: dict[str, Client]
     people: dict[str, User]
+    pack: str = "panel"
+    tool: str = "oracle"
+    key: str = "verdict"  # the slot that is contested
+    subject: str = "doubtful"
 
 
 Address = Callable[[World], str]
@@ -69,14 +75,31 @@ def to(name: str, *kinds: str) -> Address:
             "settled": world.settled.pk,
             "rule": world.rule.pk,
             "draft": world.draft.pk,
-            "pack": "panel",
-            "tool": "oracle",
+            "pack": world.pack,
+            "tool": world.tool,
             "seq": 1,
             "answer": 1,
         }
         return reverse(name, args=[ids[kind] for kind in kinds])
 
     return build
+
+
+def about(name: str, *kinds: str, **query: Callable[[World], str]) -> Address:
+    """The address of a view with a query."""
+    return lambda w: f"{to(name, *kinds)(w)}?{urlencode({part: of(w) for part, of in query.items()})}"
+
+
+def the_key(world: World) -> str:
+    return world.key
+
+
+def the_subject(world: World) -> str:
+    return world.subject
+
+
+def the_pack(world: World) -> str:
+    return world.pack
 
 
 def at_slot(key: str, subject: str) -> dict[str, Any]:
@@ -113,25 +136,57 @@ def about_draft(world: World) -> dict[str, Any]:
     return {"version": str(world.draft.version), "reason": "so it is"}
 
 
+def cancelled_at_once(world: World) -> str:
+    """The page that tells what became of a form of Otto's."""
+    receipt = f"at-once-{world.job.pk}"
+    act_on_jobs(world.people["otto"], "cancel", [(world.job.pk, world.job.status)], receipt=receipt)
+    return reverse("bulk_done", args=[receipt])
+
+
+def save_one(world: World) -> None:
+    """A view of Otto's."""
+    SavedView.objects.get_or_create(
+        name="mine", defaults={"query": "status=waiting", "by": world.people["otto"], "by_name": "otto"}
+    )
+
+
+def to_view(world: World) -> str:
+    view = SavedView.objects.first()
+    return reverse("delete_view", args=[view.pk if view else 1])
+
+
 PAGES: dict[str, tuple[Address, frozenset[str]]] = {
     "jobs": (to("jobs"), READERS),
+    "saved_views": (to("saved_views"), READERS),
+    "bulk": (lambda w: f"{reverse('bulk')}?act=cancel&all=1", OPERATORS),
+    "bulk_done": (cancelled_at_once, READERS),
+    "runtimes": (to("runtimes"), READERS),
     "new_job": (to("new_job"), OPERATORS),
     "job": (to("job", "job"), READERS),
     "job_action": (to("job_action", "job"), READERS),
     "journal": (to("journal", "job"), READERS),
     "entry": (to("entry", "job", "seq"), READERS),
-    "slot": (lambda w: f"{to('slot', 'job')(w)}?key=verdict&subject=doubtful", READERS),
-    "slot_forms": (lambda w: f"{to('slot_forms', 'job')(w)}?key=verdict&subject=doubtful", READERS),
+    "slot": (about("slot", "job", key=the_key, subject=the_subject), READERS),
+    "slot_forms": (about("slot_forms", "job", key=the_key, subject=the_subject), READERS),
     "tier": (lambda w: reverse("tier", args=[w.job.pk, 1]), READERS),
     "new_fact": (to("new_fact", "job"), OPERATORS),
-    "context": (lambda w: f"{to('context', 'job')(w)}?key=verdict", READERS),
+    "context": (about("context", "job", key=the_key), READERS),
     "answer": (to("answer", "job", "answer"), READERS),
     "answer_json": (to("answer_json", "job", "answer"), READERS),
+    "answer_csv": (to("answer_csv", "job", "answer"), READERS),
+    "context_csv": (to("context_csv", "job"), READERS),
+    "context_json": (to("context_json", "job"), READERS),
+    "journal_csv": (to("journal_csv", "job"), READERS),
+    "journal_json": (to("journal_json", "job"), READERS),
     "compare_answers": (to("compare_answers", "job", "answer", "answer"), READERS),
     "weather": (to("weather", "job"), READERS),
+    "timeline": (to("timeline", "job"), READERS),
+    "verify_job": (to("verify_job", "job"), READERS),
+    "bundle": (to("bundle", "job"), READERS),
     "conflict": (to("conflict", "conflict"), READERS),
     "decide": (to("decide", "conflict"), READERS),
     "inbox": (to("inbox"), READERS),
+    "keys": (to("keys"), READERS),
     "tools": (to("tools"), READERS),
     "tool": (to("tool", "tool"), READERS),
     "tool_forms": (to("tool_forms", "tool"), READERS),
@@ -140,7 +195,7 @@ PAGES: dict[str, tuple[Address, frozenset[str]]] = {
     "bench": (to("bench", "pack"), READERS),
     "rules": (to("rules"), READERS),
     "rule": (to("rule", "rule"), READERS),
-    "new_rule": (lambda w: f"{reverse('new_rule')}?pack=panel", OPERATORS),
+    "new_rule": (about("new_rule", pack=the_pack), OPERATORS),
     "edit_rule": (to("edit_rule", "draft"), DRAFTERS),
     "learn": (to("learn", "settled"), OPERATORS),
     "backtest": (lambda w: reverse("backtest", args=[w.backtest.pk]), READERS),
@@ -163,6 +218,15 @@ ACTS: dict[str, Act] = {
             "do": "create",
         },
     ),
+    "bulk": Act(
+        to("bulk"),
+        OPERATORS,
+        lambda w: {"act": "cancel", "seen": f"{w.job.pk}:{w.job.status}", "receipt": str(uuid4())},
+    ),
+    "saved_views": Act(
+        to("saved_views"), OPERATORS, lambda w: {"name": "waiting for us", "query": "status=waiting"}
+    ),
+    "delete_view": Act(to_view, DRAFTERS, before=save_one),
     "cancel_job": Act(to("cancel_job", "job"), OPERATORS, lambda w: {"receipt": str(uuid4())}),
     "retry_job": Act(to("retry_job", "job"), OPERATORS, lambda w: {"receipt": str(uuid4())}),
     "decide": Act(to("decide", "conflict"), OPERATORS, lambda w: answer(w.conflict, choice="0")),
@@ -262,6 +326,7 @@ ACTS: dict[str, Act] = {
         lambda w: {"kind": "operator", "expression": "true", "pack": str(w.draft.pack_id)},
         writes=False,
     ),
+    "verify_job": Act(to("verify_job", "job"), READERS, writes=False),
     "notices_seen": Act(to("notices_seen"), READERS, lambda w: {"upto": str(Notice.objects.latest("id").pk)}),
     "notice_settings": Act(
         to("notice_settings"), READERS, lambda w: {"every_minutes": "60", "kinds": ["tier_lost"]}

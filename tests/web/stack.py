@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+import select
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
+from tests.ports import take_ports
 from tests.waiting import eventually
 
 MANAGE = str(Path(settings.BASE_DIR) / "manage.py")
@@ -27,25 +29,17 @@ if not User.objects.filter(username="otto").exists(): make_people()
 """
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on; all held until each is known, or one would be given twice."""
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-
-
 class Stack:
     """One installation on a free port. Journals are read through the command line, as anybody would."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.port, tools = _free_ports(2)
+        self.port, tools = take_ports(2)
         self.tools_url = f"http://127.0.0.1:{tools}"
         self.url = f"http://127.0.0.1:{self.port}"
         self.sessions: dict[str, Any] = {}  # the cookies of who has signed in already
         self._process: subprocess.Popen[bytes] | None = None
+        self._commands: subprocess.Popen[str] | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -66,11 +60,13 @@ class Stack:
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-        assert eventually(self.is_ready, 60), (self.home / "up.log").read_text()
+        assert eventually(self.is_ready, 180), (self.home / "up.log").read_text()
         self.manage("shell", "-c", _MAKE_CAST)
 
     def stop(self) -> None:
         """Ctrl-C."""
+        if self._commands is not None:
+            self._commands.communicate(timeout=20)
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             try:
@@ -87,17 +83,23 @@ class Stack:
             return False
 
     def manage(self, *command: str) -> str:
-        """A command of this installation; what it wrote to stdout."""
-        done = subprocess.run(
-            [sys.executable, MANAGE, *command],
-            env=self.environment,
-            cwd=settings.BASE_DIR,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        return done.stdout
+        """A command of this installation, in a process that is kept for the next one; what it wrote to stdout."""
+        if self._commands is None:
+            self._commands = subprocess.Popen(
+                [sys.executable, "-m", "tests.web.commands"],
+                env=self.environment,
+                cwd=settings.BASE_DIR,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        assert self._commands.stdin is not None and self._commands.stdout is not None
+        self._commands.stdin.write(json.dumps(command) + "\n")
+        self._commands.stdin.flush()
+        assert select.select([self._commands.stdout], [], [], 180)[0], f"{command} does not come to an end"
+        status, out, err = json.loads(self._commands.stdout.readline())
+        assert status == 0, f"{command}: {out}{err}"
+        return str(out)
 
     def head_of(self, job: int) -> int:
         """The last entry of a job, read from the database beside the running processes."""
@@ -108,6 +110,11 @@ class Stack:
         active = "SELECT count(*) FROM runtime_job WHERE id = ? AND status IN ('queued', 'running')"
         pending = "SELECT count(*) FROM runtime_decision WHERE job_id = ? AND status = 'pending'"
         return not self._query(active, job) and not self._query(pending, job)
+
+    def is_tried(self) -> bool:
+        """Whether no backtest is under way."""
+        under_way = "SELECT count(*) FROM runtime_backtest WHERE status IN ('queued', 'running') AND id >= ?"
+        return not self._query(under_way, 0)
 
     def _query(self, sql: str, job: int) -> int:
         address = f"file:{self.home / 'converge.sqlite3'}?mode=ro"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.web.journeys import open_as
+from tests.web.journeys import expect_to_fit, open_as
 from tests.web.stack import Stack
 
 pytestmark = pytest.mark.browser
@@ -36,7 +36,7 @@ def test_a_draft_is_tried_and_its_progress_is_seen_by_itself(stack: Stack, brows
         expect(page.get_by_role("button", name="Break it off")).to_be_visible()
         with open_as(browser, stack, "vera", address) as other:
             for seen in (page, other):
-                expect(seen.locator("#backtest-progress")).to_contain_text("12 of 12 jobs", timeout=60_000)
+                expect(seen.locator("#backtest-progress")).to_contain_text("12 of 12 jobs")
                 expect(seen.locator("#backtest-progress .status")).to_have_text("Done")
                 expect(seen.get_by_role("button", name="Break it off")).to_have_count(0)
             pushed = page.locator("#backtest-flips").inner_text()
@@ -46,8 +46,7 @@ def test_a_draft_is_tried_and_its_progress_is_seen_by_itself(stack: Stack, brows
         page.get_by_role("link", name="Next").click()
         expect(page.locator(".pager")).to_contain_text("page 2 of")
         for width in (1280, 380):
-            page.set_viewport_size({"width": width, "height": 800})
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            expect_to_fit(page, width)
         page.locator(".flips a.slot").first.click()
         expect(page.locator("h1")).to_be_visible()
         page.goto(f"/rules/{rule}/")

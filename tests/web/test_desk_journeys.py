@@ -120,7 +120,7 @@ def test_one_decision_settles_twenty_like_questions(stack: Stack, browser: Brows
         expect(otto.locator(".answered li")).to_have_count(20)
 
         assert eventually(lambda: all(stack._query(waiting, job) == 0 for job in jobs), 60)
-        expect(before.filter(has_text="Conflict")).to_have_count(0, timeout=20_000)
+        expect(before.filter(has_text="Conflict")).to_have_count(0)
         ada.goto(f"/jobs/{jobs[-1]}/")
         expect(ada.locator("#panel-conflicts")).to_contain_text("decided")
 
@@ -154,7 +154,7 @@ def test_a_decision_becomes_a_rule_that_settles_the_next_job(stack: Stack, brows
 
         settled = submit_sample(otto, "Under the rule")
         assert settled > following
-        expect(otto.locator("#conflict-cards .conflict", has_text="Approve?")).to_be_visible(timeout=20_000)
+        expect(otto.locator("#conflict-cards .conflict", has_text="Approve?")).to_be_visible()
         expect(otto.locator("#conflict-cards .conflict")).to_have_count(1)
 
 

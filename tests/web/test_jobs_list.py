@@ -9,7 +9,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from converge_site.fragments.job_rows import PAGE
+from converge_site.fragments.job_filter import JobFilter
+from converge_site.fragments.job_rows import render_list
+from converge_site.fragments.job_search import PAGE
+from converge_site.live.pages import render_page
 from runtime.actions.sync_packs import sync_packs
 from runtime.models import Job, Pack
 
@@ -36,7 +39,7 @@ def test_no_match_offers_to_clear_the_filters(otto: Client, people: dict[str, Us
     html = otto.get("/?q=elephant").content.decode()
     assert "No job matches" in html
     assert "Clear filters" in html
-    assert "<b>0</b> of 2" in html
+    assert '<b class="num">0</b> of <span class="num">2</span>' in html
 
 
 def test_queued_jobs_that_nobody_takes_say_that_nothing_moves(otto: Client, people: dict[str, User]) -> None:
@@ -83,3 +86,51 @@ def test_newer_leads_back(otto: Client, people: dict[str, User]) -> None:
     newer = re.search(r'href="(\?[^"]+)">Newer', html)
     assert newer
     assert titles(otto, "/" + newer.group(1)) == titles(otto, "/")
+
+
+def test_the_greeting_offers_every_sample_of_every_pack(otto: Client) -> None:
+    sync_packs()
+    html = otto.get("/").content.decode()
+    assert "sample=corner-shop" in html
+    for pack in Pack.objects.filter(enabled=True):
+        assert f"/jobs/new?pack={pack.name}" in html
+
+
+def test_an_installation_without_packs_says_what_brings_them(otto: Client) -> None:
+    html = otto.get("/").content.decode()
+    assert "Nothing yet" in html
+    assert "sync_packs" in html
+
+
+def test_a_row_tells_age_and_change(otto: Client, people: dict[str, User]) -> None:
+    (job,) = make_jobs(people["otto"], 1)
+    Job.objects.update(created_at=timezone.now() - dt.timedelta(days=2))
+    html = otto.get("/").content.decode()
+    job.refresh_from_db()
+    for moment in (job.created_at, job.updated_at):
+        assert moment.astimezone(dt.UTC).isoformat(timespec="seconds") in html
+
+
+def test_a_row_that_changed_is_rendered_anew(otto: Client, people: dict[str, User]) -> None:
+    (job,) = make_jobs(people["otto"], 1, status="running", cycle=3)
+    assert "Running" in render_list(JobFilter())
+    Job.objects.filter(pk=job.pk).update(status="converged", cycle=4)
+    fresh = render_list(JobFilter())
+    assert "Converged" in fresh
+    assert 'data-label="cycle">4<' in fresh
+
+
+def test_what_is_pushed_is_what_the_page_shows(otto: Client, people: dict[str, User]) -> None:
+    make_jobs(people["otto"], 3, status="waiting", conflicts_open=1)
+    make_jobs(people["ada"], 2, status="partial")
+    for query in ("", "status=waiting", "q=job+1", "status=waiting&submitter=ada"):
+        pushed = render_page("jobs", query)
+        page = otto.get(f"/?{query}").content.decode()
+        for part in pushed.strip().split("\n"):
+            assert part.strip() in page, query
+
+
+def test_those_who_look_at_one_list_share_it(otto: Client, people: dict[str, User]) -> None:
+    make_jobs(people["otto"], 1)
+    for url in ("/?status=waiting&q=", "/?q=&tier=&status=waiting", "/?status=waiting&tier=none"):
+        assert 'data-query="status=waiting"' in otto.get(url).content.decode()

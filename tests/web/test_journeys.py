@@ -67,9 +67,9 @@ def test_every_stop_on_the_way_equals_its_reload(stack: Stack, browser: Browser)
         for open_forms, choice in ((2, "promising"), (1, "saturated"), (1, "Approve")):
             expect(otto.locator(OPEN_FORMS)).to_have_count(open_forms)
             answer_first(otto, choice, "")
-            assert eventually(lambda: stack.is_idle(job), 15)
+            assert eventually(lambda: stack.is_idle(job))
             head = str(stack.head_of(job))
-            assert eventually(lambda head=head: vera.locator("#main").get_attribute("data-last") == head, 10)
+            assert eventually(lambda head=head: vera.locator("#main").get_attribute("data-last") == head)
             expect_settled(vera)
             fresh.goto(f"/jobs/{job}/")
             assert same_rows(fresh.evaluate(PANELS), vera.evaluate(PANELS))
@@ -120,7 +120,7 @@ def test_a_dropped_socket_comes_back_with_nothing_missing_or_doubled(stack: Stac
         for round_, choice in enumerate(("saturated", "saturated", "Approve"), start=1):
             vera.evaluate("() => window.sockets.at(-1).close()")
             answer_first(otto, choice, "")
-            assert eventually(lambda n=round_: vera.evaluate("() => window.sockets.length") > n, 10)
+            assert eventually(lambda n=round_: vera.evaluate("() => window.sockets.length") > n)
             expect(otto.locator(".decide .notice.info")).to_have_count(0)
             if round_ < 3:
                 expect(otto.locator(OPEN_FORMS)).to_have_count(1)

@@ -131,7 +131,7 @@ def test_page_of_an_earlier_entry_tells_what_was_then(
     play: Submit, otto: Client, people: dict[str, User]
 ) -> None:
     job = play("court", CASES)
-    before, conflict = job.entries, question(job)
+    before, cycle, conflict = job.entries, job.cycle, question(job)
     decide_conflict(people["otto"], conflict.pk, conflict.version, {"value": "guilty"}, "seen", receipt())
     job = run_on(job)
     now = read(otto, slot_url(job, "verdict", "close"))
@@ -142,6 +142,8 @@ def test_page_of_an_earlier_entry_tells_what_was_then(
     assert "<form" not in panel(then, "lineage")
     assert "data-page" not in then
     assert otto.get(slot_url(job, "verdict", "close", at=1)).status_code == 404
+    assert words(read(otto, slot_url(job, "verdict", "close", cycle=cycle))) == words(then)
+    assert otto.get(slot_url(job, "verdict", "close", cycle=99)).status_code == 404
 
 
 def test_push_of_a_slot_is_what_its_page_shows(play: Submit, otto: Client) -> None:

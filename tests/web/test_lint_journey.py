@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.web.journeys import open_as
+from tests.web.journeys import expect_to_fit, open_as
 from tests.web.stack import Stack
 
 pytestmark = pytest.mark.browser
@@ -37,8 +37,7 @@ def test_a_finding_shows_the_node_or_the_rule_it_is_about(stack: Stack, browser:
     with open_as(browser, stack, "vera", "/packs/growth/") as page:
         expect(page.locator("#lint")).to_contain_text("warnings")
         for width in (1280, 380):
-            page.set_viewport_size({"width": width, "height": 800})
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            expect_to_fit(page, width)
             for kind, name in (("agent", "weigh"), ("rule", NAMES[1])):
                 page.locator("#lint a", has_text=name).first.click()
                 shown = page.locator(":target")

@@ -14,7 +14,6 @@ from django.test import Client
 
 from converge_site.fragments.panels import render_keys, render_panels
 from converge_site.live import topics
-from converge_site.live.outbox import Outbox
 from converge_site.live.topics import JobTopic, PageTopic
 from runtime.actions import decide_conflict
 from runtime.models import Entry, Job
@@ -130,11 +129,11 @@ def test_a_push_to_all_holds_nothing_personal(waiting_job: Job) -> None:
 def test_panels_are_held_back_and_then_sent(waiting_job: Job, people: dict[str, User]) -> None:
     topic = started(waiting_job)
     decide_first(waiting_job, people["otto"])
-    topic._panels_at = time.monotonic()  # however long the decision took
+    topic._panels_due_at = time.monotonic() + 60  # however long the decision took
     frames = topic.changes(at_once=False)
     assert "panel-header" not in "".join(frames)
     assert topic.waiting
-    topic._panels_at = 0.0
+    topic._panels_due_at = 0.0
     assert "panel-header" in "".join(topic.changes(at_once=False))
     assert not topic.waiting
 
@@ -173,30 +172,6 @@ def test_rows_rendered_once_serve_everybody(
     )
 
 
-def test_a_viewer_that_reads_nothing_is_given_up() -> None:
-    outbox = Outbox(most=100)
-    assert outbox.put("x" * 60)
-    assert outbox.put("x" * 40)
-    assert not outbox.put("x")
-    assert outbox.unacknowledged == 100
-
-
-def test_acknowledgements_make_room() -> None:
-    outbox = Outbox(most=100)
-    for _ in range(4):
-        assert outbox.put("x" * 25)
-    outbox.acknowledge(3)
-    assert outbox.unacknowledged == 25
-    outbox.acknowledge(1)
-    outbox.acknowledge(-5)
-    assert outbox.unacknowledged == 25
-    assert outbox.put("x" * 75)
-
-
-def test_one_large_catch_up_is_let_through() -> None:
-    assert Outbox(most=10).put("x" * 500)
-
-
 def test_entries_read_before_a_failure_are_sent_after_it(
     waiting_job: Job, people: dict[str, User], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,3 +188,58 @@ def test_entries_read_before_a_failure_are_sent_after_it(
     frames = topic.changes(at_once=True)
     assert [seq for frame in frames for seq in seqs(frame)] == list(range(before + 1, job.entries + 1))
     assert "panel-header" in frames[-1]
+
+
+def test_who_comes_back_together_is_caught_up_by_one_reading(
+    waiting_job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic, head = started(waiting_job), waiting_job.entries
+    rendered: list[int] = []
+    render = topics.render_row
+    monkeypatch.setattr(topics, "render_row", lambda row: (rendered.append(row.seq), render(row))[1])
+    frames = [topic.catch_up(after)[0] for after in (head - 5, head - 5, head - 3, head - 20, head - 8)]
+    assert frames[0] is frames[1]
+    for frame, lacking in zip(frames, (5, 5, 3, 20, 8), strict=True):
+        assert seqs(frame) == list(range(head - lacking + 1, head + 1))
+    assert sorted(rendered) == list(range(head - 19, head + 1))
+
+
+def test_a_newcomer_after_news_is_not_given_the_frame_of_before(
+    waiting_job: Job, people: dict[str, User]
+) -> None:
+    topic, head = started(waiting_job), waiting_job.entries
+    topic.catch_up(head - 2)
+    job = decide_first(waiting_job, people["otto"])
+    topic.changes(at_once=True)
+    (frame,) = topic.catch_up(head - 2)
+    assert seqs(frame) == list(range(head - 1, job.entries + 1))
+
+
+def test_what_time_alone_changes_is_shown_by_and_by(
+    waiting_job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = started(waiting_job)
+    assert topic.changes(at_once=False) == []
+    topic._refresh_at = topic._panels_due_at = 0.0
+    monkeypatch.setattr(topics, "render_panels", lambda job: {"header": "<p>later</p>"})
+    (frame,) = topic.changes(at_once=False)
+    assert json.loads(frame)["html"] == "<p>later</p>"
+
+
+def test_a_page_that_costs_much_is_looked_at_seldom(monkeypatch: pytest.MonkeyPatch, db: Any) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(topics.time, "monotonic", lambda: clock[0])
+
+    def render(name: str, query: str) -> str:
+        clock[0] += 0.4
+        return f"<p>{clock[0]}</p>"
+
+    monkeypatch.setattr(topics, "render_page", render)
+    topic = PageTopic("jobs", "")
+    assert len(topic.changes(at_once=False)) == 1
+    clock[0] += 1.0
+    assert topic.changes(at_once=False) == []
+    assert topic.waiting
+    clock[0] += 1.0
+    assert len(topic.changes(at_once=False)) == 1
+    assert not topic.waiting

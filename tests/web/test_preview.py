@@ -6,16 +6,12 @@ import re
 from html import unescape
 from typing import Any
 
-import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import Browser, Page, expect
 
 from runtime.models import Conflict, Decision, Job
 from tests.runtime.test_preview import everything
 from tests.web.cast import open_conflict, run_on, signed_in
-from tests.web.journeys import CONTESTED, OPEN_FORMS, expect_status, open_as, submit_sample
-from tests.web.stack import Stack
 from tests.web.test_deciding import choice_of, decide, form_of
 
 HTMX = {"HX-Request": "true"}
@@ -157,66 +153,6 @@ def test_a_job_that_has_ended_has_none(otto: Client, waiting_job: Job) -> None:
     otto.post(f"/jobs/{waiting_job.pk}/cancel/", {"receipt": "cancel-1234"})
     assert run_on(waiting_job).status == "cancelled"
     assert ask(otto, conflict, "0", HTMX).status_code in (409, 410)
-
-
-@pytest.mark.browser
-def test_otto_looks_ahead_and_then_decides(stack: Stack, browser: Browser) -> None:
-    with open_as(browser, stack, "otto") as page:
-        job = submit_sample(page, "Looking ahead")
-        expect_status(page, "Waiting for people")
-        page.goto(f"/jobs/{job}/{CONTESTED}")
-        page.goto("/inbox/")
-        page.locator(f'.conflict:has-text("#{job}") h3 a').first.click()
-        page.wait_for_url(re.compile(r"/conflicts/\d+/$"))
-        asks = page.get_by_role("group", name="Preview what would come of it")
-
-        asks.get_by_role("button", name="Keep 1").click()
-        expect(page.locator(".preview")).to_contain_text("If you keep")
-        assert re.search(r"/conflicts/\d+/$", page.url), "it was shown in place"
-        page.get_by_label("Reason").fill("I looked ahead")
-        asks.get_by_role("button", name="Reject all").click()
-        expect(page.locator(".preview")).to_contain_text("If you reject all")
-        expect(page.locator(".preview")).to_have_count(1)
-        expect(page.get_by_label("Reason")).to_have_value("I looked ahead")
-
-        page.get_by_label("Another value, as JSON or text").fill("splendid")
-        asks.get_by_role("button", name="Another value").click()
-        expect(page.get_by_role("alert")).to_contain_text("does not fit outlook")
-        expect(page.get_by_label("Another value, as JSON or text")).to_have_value("splendid")
-        expect(page.get_by_label("Reason")).to_have_value("I looked ahead")
-        page.get_by_label("Another value, as JSON or text").fill("steady")
-        page.get_by_label("Reason").press("Enter")
-        expect(page.locator(".decide")).to_contain_text("keep steady")
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_preview_is_accessible_and_fits_a_phone(stack: Stack, browser: Browser, scheme: Any) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
-    with open_as(browser, stack, "otto") as page:
-        page.emulate_media(color_scheme=scheme)
-        job = submit_sample(page, f"Looking ahead in the {scheme}")
-        expect_status(page, "Waiting for people")
-        answer_all_but_one(page)
-        page.goto(f"/jobs/{job}/")
-        open_form = page.locator("form[id^='decide-form-']")  # what was just answered has none
-        left = page.locator(".conflict", has=open_form)
-        left.locator("h3 a").first.click()
-        page.get_by_role("button", name="Preview: Keep 1").click()
-        expect(page.locator(".preview")).to_contain_text("Not known:")
-        found = Axe().run(page).response["violations"]
-        assert [(v["id"], [node["html"][:160] for node in v["nodes"]][:3]) for v in found] == []
-        page.set_viewport_size({"width": 380, "height": 800})
-        assert page.evaluate("() => document.documentElement.scrollWidth") <= 380
-
-
-def answer_all_but_one(page: Page) -> None:
-    form = page.locator(OPEN_FORMS).first
-    form.locator(".choice").first.click()
-    form.locator("button.primary").click()
-    expect(page.locator(OPEN_FORMS)).to_have_count(1)
-    expect_status(page, "Waiting for people")
 
 
 def test_nothing_a_page_offers_was_decided(otto: Client, waiting_job: Job) -> None:

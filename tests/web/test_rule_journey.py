@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.web.journeys import open_as
+from tests.web.journeys import expect_to_fit, open_as
 from tests.web.stack import Stack
 
 pytestmark = pytest.mark.browser
@@ -44,11 +44,11 @@ def test_a_rule_from_the_editor_to_the_bench_to_force(stack: Stack, browser: Bro
         page.locator("#r2-conf").fill("0.5")
         page.get_by_role("button", name="Try these").click()
         expect(page.locator("#verdict")).to_contain_text(f"“{NAME}” decided for it")
-        page.set_viewport_size({"width": 380, "height": 800})
-        assert page.evaluate("document.documentElement.scrollWidth") <= 380
+        expect_to_fit(page, 380)
         page.locator(".crumbs").get_by_role("link", name=NAME).click()
+        expect(page.locator("h1")).to_have_text(NAME)
         address = page.url
-        assert page.evaluate("document.documentElement.scrollWidth") <= 380
+        expect_to_fit(page, 380)
     with open_as(browser, stack, "ada", address.removeprefix(stack.url)) as page:
         page.locator("summary", has_text="Activate").click()
         page.locator("#activate-reason").fill("tried on the bench")

@@ -9,7 +9,16 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.waiting import eventually
-from tests.web.journeys import PANELS, expect_gapless, expect_status, open_as, same_rows, sign_in
+from tests.web.journeys import (
+    PANELS,
+    PATIENCE,
+    expect_gapless,
+    expect_status,
+    expect_to_fit,
+    open_as,
+    same_rows,
+    sign_in,
+)
 from tests.web.stack import Stack
 
 pytestmark = pytest.mark.browser
@@ -60,7 +69,7 @@ def test_a_job_degrades_recovers_and_shows_both(stack: Stack, browser: Browser) 
         assert stack.is_idle(job)
 
         stack.manage("flaky_tools", "search=ok")
-        expect(page.locator("#panel-header .status.pill")).to_contain_text("Converged", timeout=60_000)
+        expect(page.locator("#panel-header .status.pill")).to_contain_text("Converged")
         expect(page.locator(".ladder .reached")).to_have_count(3)
         expect(recovering).to_be_hidden()
         expect(answer).not_to_contain_text("incomplete")
@@ -80,8 +89,7 @@ def test_a_job_degrades_recovers_and_shows_both(stack: Stack, browser: Browser) 
         evidence = page.locator("tr", has_text="Local newspaper").last
         expect(evidence).to_contain_text("not there")
         expect(page.locator(".gap-diff")).to_contain_text("web-search` failed on Local newspaper")
-        page.set_viewport_size({"width": 380, "height": 800})
-        assert page.evaluate("() => document.documentElement.scrollWidth") <= 380
+        expect_to_fit(page, 380)
 
 
 def test_a_worker_is_free_while_a_job_recovers(stack: Stack, browser: Browser) -> None:
@@ -91,7 +99,7 @@ def test_a_worker_is_free_while_a_job_recovers(stack: Stack, browser: Browser) -
         expect_status(page, "Recovering")
         said = re.search(r"/jobs/(\d+)/", stack.manage("submit", "claims"))
         assert said
-        assert eventually(lambda: stack.is_idle(int(said[1])), 20)  # by the only worker there is
+        assert eventually(lambda: stack.is_idle(int(said[1])))  # by the only worker there is
         page.goto(f"/jobs/{first}/")
         expect_status(page, "Recovering")
 
@@ -132,7 +140,7 @@ def test_tripping_and_resetting_is_seen_everywhere_by_itself(stack: Stack, brows
         stack.manage("flaky_tools", "search=ok")
         open_form(otto, "Reset", "mended")
         otto.get_by_role("button", name="Reset search").click()
-        expect(ada.locator("#panel-header .status.pill")).to_contain_text("Converged", timeout=60_000)
+        expect(ada.locator("#panel-header .status.pill")).to_contain_text("Converged")
         expect(row).to_contain_text("Closed")
         calls = otto.locator("#tool-calls")
         expect(calls).to_contain_text("answered")
@@ -150,7 +158,7 @@ def open_form(page: Page, act: str, reason: str) -> Locator:
 def test_the_pages_of_tools_work_without_script(stack: Stack, browser: Browser) -> None:
     context = browser.new_context(base_url=stack.url, java_script_enabled=False)
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE)
     page.goto("/sign-in/?next=/tools/")
     sign_in(page, "otto")
     page.get_by_role("link", name="Web search").click()

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from converge_site.fragments import breakers
 from converge_site.fragments.tool_board import ToolFilter, read_board
+from converge_site.live.pages import render_page
 from runtime.models import AuditRecord, Job, Tool
 from runtime.tools.gate import shared_gate
 from tests.web.cast import signed_in
@@ -266,10 +267,17 @@ def test_nothing_to_reset_is_said(otto: Client, search: Tool) -> None:
     assert "nothing to reset" in answer.content.decode()
 
 
-@pytest.mark.parametrize("address", ["/tools/", "/tools/?q=sea&state=closed", "/tools/search/?end=failed"])
-def test_what_is_asked_for_again_is_the_part_of_the_page_that_moves(
-    otto: Client, search: Tool, address: str
-) -> None:
+@pytest.mark.parametrize("query", ["", "q=sea&state=closed", "q=none"])
+def test_what_is_pushed_is_the_part_of_the_list_that_moves(otto: Client, search: Tool, query: str) -> None:
+    page = html_of(otto, f"/tools/?{query}")
+    assert render_page("tools", query).strip() in page
+    assert "hx-get" not in page.partition('id="tool-list"')[2].partition("</main>")[0]
+    asked = re.search(r'data-page="tools" data-query="([^"]*)"', page)
+    assert asked and asked[1].replace("&amp;", "&") == query
+
+
+def test_what_is_asked_for_again_is_the_part_of_the_page_that_moves(otto: Client, search: Tool) -> None:
+    address = "/tools/search/?end=failed"
     page = html_of(otto, address)
     part = html_of(otto, address, **{"HX-Request": "true"})
     assert part.lstrip().startswith('<div id="tool-')

@@ -13,8 +13,8 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.db import connections
 from django.test import AsyncClient, Client
-from playwright.sync_api import Browser, Locator, Page, expect
 
+from converge_site import downloads
 from converge_site.fragments.verified import read_verified
 from converge_site.views import verify
 from runtime import verdict
@@ -23,10 +23,7 @@ from runtime.models import Entry, Head, Job
 from runtime.signing import key_id, own_key
 from runtime.verdict import examine
 from tests.commands.said import call
-from tests.waiting import eventually
 from tests.web.cast import signed_in
-from tests.web.journeys import expect_status, open_as, submit_sample
-from tests.web.stack import Stack
 
 HTMX = {"HX-Request": "true"}
 
@@ -158,7 +155,7 @@ def test_the_bundle_comes_as_a_file_that_verifies(vera: Client, waiting_job: Job
 async def test_under_asgi_the_bundle_comes_in_pieces(
     people: dict[str, User], waiting_job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verify, "PIECE_BYTES", 1000)
+    monkeypatch.setattr(downloads, "PIECE_BYTES", 1000)
     client = AsyncClient()
     await client.aforce_login(people["vera"])
     answer = await client.get(f"/jobs/{waiting_job.pk}/bundle")
@@ -198,32 +195,3 @@ def test_verifying_takes_a_token_of_ours(people: dict[str, User], waiting_job: J
     careful = Client(enforce_csrf_checks=True)
     careful.force_login(people["vera"])
     assert careful.post(f"/jobs/{waiting_job.pk}/verify/").status_code == 403
-
-
-@pytest.mark.browser
-def test_otto_verifies_and_downloads(stack: Stack, browser: Browser, tmp_path: Path) -> None:
-    path = tmp_path / "bundle.json"
-    with open_as(browser, stack, "otto") as page:
-        submit_sample(page, "To be verified")
-        expect_status(page, "Waiting for people")
-        panel = page.locator("#panel-verify")
-        panel.get_by_role("button", name="Verify").click()
-        expect(panel.get_by_role("status")).to_contain_text("This record holds.")
-        expect(panel).to_contain_text("the same digests")
-        assert eventually(
-            lambda: _signed_up_to(page, panel) != ""
-        )  # the scheduler of the stack signs by itself
-        with page.expect_download() as download:
-            panel.get_by_role("link", name="Bundle").click()
-        download.value.save_as(path)
-    said = call("verify", str(path))
-    # The stack has a home and a key of its own, which this process does not know.
-    assert said.status == 0 and "which you have not named as trusted" in said.out
-
-
-def _signed_up_to(page: Page, panel: Locator) -> str:
-    """What the panel says of the signed head, verified once more."""
-    with page.expect_response("**/verify/"):
-        panel.get_by_role("button", name="Verify").click()
-    found = re.search(r"up to cycle \d+", panel.inner_text())
-    return found.group() if found else ""

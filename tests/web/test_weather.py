@@ -38,7 +38,7 @@ def part_of(client: Client, job: Job, name: str) -> str:
 
 def hour(html: str) -> list[str]:
     """The moments in a fragment."""
-    return re.findall(r'<time datetime="([^"]+)" data-clock>', html)
+    return re.findall(r'<time datetime="([^"]+)"[^>]* data-clock>', html)
 
 
 def test_the_header_says_what_it_waits_for_and_until_when(vera: Client, recovering_job: Job) -> None:

@@ -53,10 +53,10 @@ class Command(BaseCommand):
                 ) from None
             except connection.Database.Error as error:  # type: ignore[attr-defined]
                 raise CommandError(f"The database cannot be copied: {error}.", returncode=NO_INPUT) from error
-            signer = key_id(own_public_key())
+            public = own_public_key()
         self.stdout.write(
             f"{path}: {said['jobs']:,} jobs, {said['entries']:,} entries, {path.stat().st_size:,} bytes, signed by key "
-            f"{signer}."
+            f"{key_id(public)}. In another home: manage.py restore {path.name} --key {public}"
         )
         if options["with_keys"]:
             self.stdout.write("It holds private keys: whoever reads it can sign in this installation's name.")

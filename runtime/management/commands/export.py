@@ -18,6 +18,7 @@ from runtime.management.record_argument import (
     database_errors_told,
     find_job,
     key_troubles_told,
+    leaving_told,
     reader_may_leave,
 )
 
@@ -39,14 +40,16 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        name = options["job"]
         with database_errors_told(), key_troubles_told(), reader_may_leave():
-            pieces = write_bundle(find_job(options["job"]), sign=not options["unsigned"])
+            pieces = write_bundle(find_job(name), sign=not options["unsigned"])
             try:
-                self._write(pieces, options["out"])
+                with leaving_told(name):
+                    self._write(pieces, options["out"])
             except RecordBroken as error:
                 hint = "Nothing is signed that does not hold; --unsigned writes it all the same."
                 raise CommandError(
-                    f"The record {options['job']} does not hold: {error}. {hint}", returncode=NOTHING_HOLDS
+                    f"The record {name} does not hold: {error}. {hint}", returncode=NOTHING_HOLDS
                 ) from error
 
     def _write(self, pieces: Iterable[str], out: str | None) -> None:
@@ -61,7 +64,7 @@ def write_whole(path: Path, pieces: Iterable[str]) -> None:
     """Writes a file that is there whole or not at all. Raises CommandError (exit status 2)."""
     try:
         with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}.", delete=False
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
         ) as draft:
             try:
                 draft.writelines(pieces)

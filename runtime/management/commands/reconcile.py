@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import close_old_connections, connections
 
+from runtime.queue_state import note_round
 from runtime.reconciler import reconcile_once
 
 LONGEST_PAUSE_SECONDS = 10.0  # nothing that is due may wait much longer once the database is back
@@ -30,7 +31,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["once"]:
-            reconcile_once()
+            note_round(reconcile_once())
             return
         if not 0 < options["every"] <= 60:  # a NaN is not either
             raise CommandError("--every takes seconds, more than 0 and at most 60.")
@@ -41,7 +42,7 @@ class Command(BaseCommand):
         while not self._stopping:
             close_old_connections()
             try:
-                reconcile_once()
+                note_round(reconcile_once())
                 pause = options["every"]
             except Exception:
                 # Whatever is wrong with the database now, nothing moves unless somebody keeps trying.

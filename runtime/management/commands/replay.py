@@ -14,6 +14,8 @@ from runtime.management.record_argument import (
     database_errors_told,
     find_job,
     is_number,
+    key_troubles_told,
+    leaving_told,
     read_file,
 )
 from runtime.verifying import RecordBroken, replay_record
@@ -43,5 +45,5 @@ class Command(BaseCommand):
     def _replay(self, name: str) -> Core:
         if not is_number(name):
             return replay_record(read_file(name))
-        with database_errors_told():
+        with database_errors_told(), key_troubles_told(), leaving_told(name):
             return replay_record(record_of_job(find_job(name)))

@@ -16,7 +16,7 @@ from runtime.backup import BackupError, restore_backup
 from runtime.home_lock import HomeInUse, hold_home
 from runtime.management.commands.backup import POSTGRES
 from runtime.management.record_argument import NO_INPUT, key_troubles_told
-from runtime.signing import key_id
+from runtime.signing import key_id, named_keys
 
 
 class Command(BaseCommand):
@@ -34,6 +34,14 @@ class Command(BaseCommand):
             action="store_true",
             help="take the place of a database that nobody uses; it is kept beside the new one",
         )
+        parser.add_argument(
+            "--key",
+            action="append",
+            default=[],
+            metavar="KEY|FILE",
+            help="the public key of whoever made the backup, or a file of such; may be repeated (needed unless this "
+            "installation trusts it already)",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if connection.vendor != "sqlite":
@@ -41,18 +49,18 @@ class Command(BaseCommand):
         home: Path = settings.CONVERGE_HOME
         try:
             with hold_home(home, f"process {os.getpid()}, restoring"):
-                self._restore(options["file"], options["replace"])
+                self._restore(options["file"], options["key"], options["replace"])
         except HomeInUse as error:
             raise CommandError(
                 f"Converge runs on {home} ({error.holder}). Stop it first, or set CONVERGE_HOME to an empty directory.",
                 returncode=NO_INPUT,
             ) from error
 
-    def _restore(self, path: Path, replace: bool) -> None:
+    def _restore(self, path: Path, keys: list[str], replace: bool) -> None:
         connections.close_all()
         with key_troubles_told():
             try:
-                restored = restore_backup(path, replace)
+                restored = restore_backup(path, named_keys(keys), replace)
             except BackupError as error:
                 raise CommandError(str(error), returncode=NO_INPUT) from error
             except OSError as error:
@@ -65,5 +73,7 @@ class Command(BaseCommand):
         )
         if restored.kept is not None:
             self.stdout.write(f"What was there before is {restored.kept}.")
+        for name in restored.left_out:
+            self.stdout.write(f"Left out: the backup's {name}, for {settings.CONVERGE_HOME} has another.")
         call_command("migrate", interactive=False, verbosity=0)
         call_command("verify", all=True, stdout=self.stdout, stderr=self.stderr)

@@ -14,6 +14,7 @@ from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from runtime.durable import make_directory
 from runtime.management.record_argument import (
     NO_INPUT,
     NOTHING_HOLDS,
@@ -63,7 +64,7 @@ class Command(BaseCommand):
                 jobs = old_jobs(before, statuses)
                 if options["dry_run"]:
                     return self._tell(jobs, directory)
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_directory(directory)
                 return self._sweep(before, statuses, directory)
             except ValueError as error:
                 raise CommandError(f"--status: {error}.", returncode=NO_INPUT) from None

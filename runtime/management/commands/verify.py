@@ -16,6 +16,7 @@ from runtime.management.record_argument import (
     find_job,
     is_number,
     key_troubles_told,
+    leaving_told,
     read_file,
 )
 from runtime.management.verify_all import verify_all
@@ -77,6 +78,10 @@ class Command(BaseCommand):
         # A file of an unknown signer may be held against heads of that same signer: one vouches for the other.
         kept = _read_heads(options["heads"], trusted | ({record.seal.key} if record.seal else set()))
         compared = compare_record(record, kept)
+        if kept and not compared:
+            raise RecordBroken(
+                f"none of the {len(kept)} heads in {options['heads']} is of job {record.job['id']}: none vouches for it"
+            )
         self.stdout.write(f"The record {name} holds: {fold.cycle:,} cycles, {fold.entries:,} entries.")
         self.stdout.write(signer)
         if kept:
@@ -95,7 +100,7 @@ class Command(BaseCommand):
     def _verify_job(self, name: str, options: dict[str, Any]) -> None:
         trusted = named_keys(options["key"]) or trusted_keys()
         kept = _read_heads(options["heads"], trusted)
-        with database_errors_told():
+        with database_errors_told(), leaving_told(name):
             job = find_job(name)
             fold = verify_job(job, trusted)
             check_newest(trusted)
