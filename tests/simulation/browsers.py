@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import orjson
+from django.conf import settings
 
 from converge_site.live.consumers import JobConsumer
 from runtime.models import Job
@@ -19,41 +22,41 @@ PANEL = re.compile(r"<panel ([^=]+)=([^>]*)>")
 ACK_EVERY = 3
 
 
-class Socket(JobConsumer):
-    """The consumer, with a wire instead of a server, and nobody to turn away."""
+class Socket:
+    """The consumer's application, with a wire instead of a server, and nobody to turn away."""
 
     def __init__(self, job_id: int, loop: Loop) -> None:
-        super().__init__()
-        self.scope = {"url_route": {"kwargs": {"job_id": job_id}}}
         self.loop = loop
         self.wire: deque[str] = deque()
         self.is_closed = False
+        self._heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        scope = {
+            "url_route": {"kwargs": {"job_id": job_id}},
+            "cookies": {settings.SESSION_COOKIE_NAME: "somebody's"},
+        }
+        app = JobConsumer.as_asgi()
+        self._in_loop(lambda: loop.create_task(app(scope, self._heard.get, self._send)))
+        self._put({"type": "websocket.connect"})
 
     def hear(self, message: dict[str, Any] | None) -> None:
         """What the browser sends; None for its end of the line."""
-        if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(lambda: self.loop.create_task(self._take(message)))
-
-    async def _take(self, message: dict[str, Any] | None) -> None:
         if message is None:
-            await self.disconnect(1001)
-            return
-        if "after" in message:
-            await self.connect()
-        await self.receive(orjson.dumps(message).decode())
+            self._put({"type": "websocket.disconnect", "code": 1001})
+        else:
+            self._put({"type": "websocket.receive", "text": orjson.dumps(message).decode()})
 
-    async def accept(self, *args: Any, **rest: Any) -> None:
-        """Nothing to shake."""
+    def _put(self, event: dict[str, Any]) -> None:
+        self._in_loop(lambda: self._heard.put_nowait(event))
 
-    async def send(self, text_data: str | None = None, **rest: Any) -> None:
-        assert text_data is not None
-        self.wire.append(text_data)
+    def _in_loop(self, act: Callable[[], object]) -> None:
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(act)
 
-    async def close(self, code: int | None = None, reason: str | None = None) -> None:
-        self.is_closed = True
-
-    async def _allowed(self) -> bool:
-        return True
+    async def _send(self, event: dict[str, Any]) -> None:
+        if event["type"] == "websocket.send":
+            self.wire.append(event["text"])
+        elif event["type"] == "websocket.close":
+            self.is_closed = True
 
 
 class Browser:
