@@ -43,8 +43,8 @@ MUTATIONS = (
     Mutation(
         "the cursor on the server: a viewer that comes back is sent nothing of what it lacks",
         "converge_site/live/topics.py",
-        "        return [job_frame(after, self.cursor, self._rows_after(after), panels)]",
-        "        return [job_frame(after, self.cursor, (), panels)]",
+        "                else job_frame(after, self.cursor, self._rows_after(after), panels)",
+        "                else job_frame(after, self.cursor, (), panels)",
         ("tests/web/test_live_sockets.py", "wave 4"),
     ),
     Mutation(

@@ -221,5 +221,5 @@ class Run:
         if not wait_for(all_shown, VIEWERS_WITHIN):
             for viewer in self.viewers:
                 if viewer.last < heads[viewer.job]:
-                    text = f"8: a viewer of job {viewer.job} is at {viewer.last} of {heads[viewer.job]}"
+                    text = f"8: {viewer} is at {viewer.last} of {heads[viewer.job]}"
                     self.outcome.violations.append(text)

@@ -123,9 +123,7 @@ class Soak:
         wait_for(lambda: all(v.last >= heads[v.job] for v in self.viewers), 15)
         for viewer in self.viewers:
             if viewer.last < heads[viewer.job]:
-                viewer.faults.append(
-                    f"a viewer of job {viewer.job} is at {viewer.last} of {heads[viewer.job]}"
-                )
+                viewer.faults.append(f"{viewer} is at {viewer.last} of {heads[viewer.job]}")
         return took
 
     def _submit_all(self) -> None:

@@ -31,9 +31,15 @@ class Viewer:
     connections: int = 0
     gaps: int = 0  # frames it lacked the start of, for which it came back from its cursor
     faults: list[str] = field(default_factory=list)
+    heard: float = field(default_factory=time.monotonic)  # when a frame came last
+
+    def __str__(self) -> str:
+        silent = time.monotonic() - self.heard
+        return f"a viewer of job {self.job} ({self.kind}, {self.connections} connections, silent for {silent:.1f} s)"
 
     def start(self) -> Viewer:
         """Opens the page."""
+        self.kind = self.manner  # which healing changes
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"viewer-{self.job}", daemon=True)
         self._thread.start()
@@ -63,7 +69,7 @@ class Viewer:
                 if time.monotonic() - heard > SILENT:
                     return
                 continue
-            heard = time.monotonic()
+            heard = self.heard = time.monotonic()
             frame = json.loads(text)
             if "ping" in frame:
                 continue

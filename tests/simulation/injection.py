@@ -64,6 +64,7 @@ class Bench:
         Scene.turns, Scene.oracle, Scene.work_seconds = turns, self.oracle, 0.0
         self.chance.seed(0)
         notices._pruned_at = None
+        hub._hub = None
         self.held: dict[str, tuple[int, int]] = {}  # by process: job and epoch
         if self.database.connection is not None:
             empty(self.database)
@@ -118,7 +119,7 @@ def _wires(bench: Bench) -> list[tuple[Any, str, Any]]:
             *(worker, backtesting, recovery, notices, session, attempts, run_clock, tailer, topics),
         )
     ]
-    places += [(module, "threading", threads) for module in (lease, tailer, watch)]
+    places += [(module, "threading", threads) for module in (lease, hub, tailer, watch)]
     places += [
         (django.utils.timezone, "now", clock.now),
         (asyncio, "new_event_loop", lambda: Loop(turns)),
@@ -127,8 +128,6 @@ def _wires(bench: Bench) -> list[tuple[Any, str, Any]]:
         (session, "_records", Workshop(turns, "records")),
         (attempts, "_gates", Inline(turns)),
         (queue, "redis_client", lambda url: bench.redis),
-        (consumers, "let_in", lambda visitor: None),  # whose session is asked about in a thread
-        (consumers, "let_out", lambda visitor: None),
         (queue, "_queue", lambda client: bench.redis),
         (recovery, "shared_gate", lambda: bench.gate),
         (tool_calls, "shared_gate", lambda: bench.gate),
@@ -144,6 +143,12 @@ def _wires(bench: Bench) -> list[tuple[Any, str, Any]]:
         (permissions, "groups_of", lambda user: ["operator"]),
         (inbox, "groups_of", lambda user: ["operator"]),
         (hub, "get_channel_layer", lambda: bench.layer),
+        (asyncio, "set_event_loop", lambda loop: None),  # that of the one real thread
+        # One connection serves all, and what it wrote itself is no news to it.
+        (tailer, "read_version", lambda: _read_version(bench)),
+        (consumers, "may_enter", _may_enter),
+        (consumers, "let_in", lambda visitor: None),
+        (consumers, "let_out", lambda visitor: None),
         (reconciler, "sign_settled", lambda: 0),  # a log of this machine's, with a clock of its own
         (registry, "_found", lambda: registry.Found(dict(PACKS), ())),
         (failpoints, "_armed", {"": None}),
@@ -167,6 +172,15 @@ def _holding(bench: Bench, job_id: int, epoch: int) -> Iterator[None]:
         yield
     finally:
         bench.held.pop(name, None)
+
+
+def _read_version(bench: Bench) -> int:
+    bench.turns.pause("PRAGMA data_version")
+    return bench.database.changes
+
+
+async def _may_enter(session_key: str) -> bool:
+    return True
 
 
 def _furnish(bench: Bench) -> None:

@@ -64,6 +64,10 @@ class SimulatedLayer:
         if self._redis.is_out:
             raise NoRedis("Redis is out (simulated)")
 
+    async def flush(self) -> None:
+        """What was known of channels is forgotten."""
+        self.ears.clear()
+
     async def receive(self, channel: str) -> Mapping[str, Any]:
         return await self.ears[channel][1].get()
 

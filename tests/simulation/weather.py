@@ -70,6 +70,7 @@ def acts(seed: int, world: World, length: int) -> Iterator[Act]:
     if weather.starts_waiting:
         yield ("submit", 1, pack, 2, chance.randint(0, 3))
         yield from _till_they_wait(chance, world)
+        yield ("try", chance.randrange(3), chance.randrange(5))
     kinds = _kinds(weather)
     names, weights = list(kinds), list(kinds.values())
     waiting: list[str] = []  # what is to befall the next one that writes
@@ -146,6 +147,8 @@ def _draw(kind: str, chance: random.Random, world: World, weather: Weather) -> A
     if kind == "turn":
         ready = world.ready_tasks()
         return ("turn", chance.choice(ready).name) if ready else ("tick", _to_next_wake(world))
+    if kind == "stop" and world.slices and some % 2:
+        return (kind, chance.choice(sorted(world.slices)))  # seldom at work, and not for long
     if kind in ("start", "stop", "cont", "term"):
         return (kind, chance.choice(world.names))
     if kind == "kill":
@@ -170,6 +173,8 @@ def _draw(kind: str, chance: random.Random, world: World, weather: Weather) -> A
         return ("post", chance.choice(new)) if new else ("turn", "")
     if kind == "cut":
         return ("cut", some, chance.random() < 0.3)
+    if kind == "tick" and any(world.processes[name].is_stopped for name in world.slices):
+        return ("tick", 16.0)
     if kind == "tick":
         return ("tick", chance.choice((0.01, 0.3, 1.0, 3.0, 6.0, 16.0)))
     return (kind, some)

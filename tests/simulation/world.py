@@ -11,6 +11,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from converge_site.live import hub
 from runtime import failpoints, queue, stopping
 from runtime.backtesting import run_slice
 from runtime.management.commands.reconcile import LONGEST_PAUSE_SECONDS
@@ -105,6 +106,7 @@ class World:
 
     def _serve(self, process: Process) -> None:
         """`manage.py up`'s web process: an event loop, a tailer that it starts, and a thread for each POST."""
+        hub._hub = None  # a process begins with none
         self.loop = Loop(self.turns)
         self.loop.run_forever()
 
