@@ -10,9 +10,12 @@
   const go = document.getElementById("moment-go");
   const output = slider.parentElement.querySelector("output");
   const HELD = "converge.moment.focus";
+  let shown = location.search;    // the moment, as the address has it
   const isPast = () => main.dataset.moment !== undefined;
 
   go.hidden = true;
+  // What is pushed is the panel as the server writes it, button and all.
+  document.addEventListener("converge:changed", () => { go.hidden = true; });
   endJournal();
   keepFocus();
 
@@ -46,6 +49,7 @@
   function remember(cycle) {
     if (history.state?.cycle === cycle) return;
     history.pushState({ cycle }, "", address(cycle));
+    shown = location.search;
   }
 
   // The buttons beside the slider do what the slider does, so that the keyboard keeps its place.
@@ -86,5 +90,6 @@
     if (scroller && isPast()) scroller.scrollTop = scroller.scrollHeight;
   }
 
-  window.addEventListener("popstate", () => location.reload());
+  // Going to a place within the page is told the same way, and is no other moment.
+  window.addEventListener("popstate", () => { if (location.search !== shown) location.reload(); });
 })();

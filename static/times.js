@@ -28,7 +28,7 @@
     const moment = new Date(time.dateTime);
     if (Number.isNaN(moment.valueOf())) return;
     const text = time.dataset.clock !== undefined ? tellClock(moment) : tellDistance(moment);
-    const title = `${exact.format(moment)}\n${moment.toISOString().slice(0, 19).replace("T", " ")} UTC`;
+    const title = `${exact.format(moment)} (${moment.toISOString().slice(0, 19).replace("T", " ")} UTC)`;
     if (time.textContent !== text) time.textContent = text;
     if (time.title !== title) time.title = title;
   }

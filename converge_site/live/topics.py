@@ -20,7 +20,7 @@ from runtime.store import entries_after
 CATCH_UP = 500  # entries; a viewer further behind gets the newest KEEP and a mark to load older ones
 KEEP = 300
 CHUNK = 250  # entries in one frame
-PANELS_EVERY = 0.25  # seconds between two renderings of the panels of one job
+PANELS_EVERY = 0.5  # seconds between two renderings of the panels of one job
 REFRESH_EVERY = 5.0  # and at least as often, for what time alone changes, while the job has not ended
 PAGE_EVERY = 0.5
 MOST_SHARE = (
@@ -47,6 +47,11 @@ class Topic(Protocol):
         """Whether something is due that was held back to batch it."""
         ...
 
+    @property
+    def owes(self) -> bool:
+        """Whether what it gave was the quick part, and `changes` at once gives the rest."""
+        ...
+
 
 Chunk = tuple[int, list[tuple[int, str]]]  # the cursor before, and (seq, HTML) of each new entry
 
@@ -62,12 +67,14 @@ class JobTopic:
         self._seen: object = None
         self._touched: set[str] | None = None  # keys with news; None: any
         self._dirty = False
+        self.owes = False
         self._panels_due_at = 0.0
         self._refresh_at = float("inf")
         self._caught_up: dict[int, str] = {}  # the frame for who is at an entry, since the last news
 
     def changes(self, at_once: bool) -> list[str]:
         """New entries as rows, and the panels that are no longer what was sent. Reads little if nothing happened."""
+        self.owes = False
         head, sent = self._read_head()
         if head is None:
             return []
@@ -91,10 +98,11 @@ class JobTopic:
             return self._jump(entries)
         chunks = self._read_entries()
         due = self._dirty and (at_once or time.monotonic() >= self._panels_due_at)
-        panels = self._render_changed() if due else ""
+        # Panels take ten times as long as rows, which need not wait for them.
+        self.owes = due and bool(chunks) and not at_once
+        panels = self._render_changed() if due and not self.owes else ""
         if panels and not chunks:
             return [job_frame(self.cursor, self.cursor, (), panels)]
-        # The panels ride on the last frame, so that rows and panels change in one paint.
         return [
             job_frame(after, rows[-1][0], (html for _, html in rows), panels if place == len(chunks) else "")
             for place, (after, rows) in enumerate(chunks, start=1)
@@ -192,6 +200,8 @@ class JobTopic:
 
 class PageTopic:
     """A page without a cursor (a list, the inbox, a conflict, the badge): sent whole whenever it differs."""
+
+    owes = False
 
     def __init__(self, name: str, query: str) -> None:
         self.name, self.query = name, query

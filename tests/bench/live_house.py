@@ -115,8 +115,7 @@ def start_stream(seconds: float) -> Any:
 
     user = User.objects.get(username="bench")
     steps = round(seconds * PACE)
-    seed = {"key": "step", "subject": "1", "value": {"n": 1, "of": steps, "at": 0.0}}
-    job = submit_job(user, "bench-stream", [seed])
+    job = submit_job(user, "bench-stream", [{"key": "start", "subject": "here", "value": steps}])
     wait_until(lambda: _refreshed(job).cycle >= 5, seconds=60)
     return job
 

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +73,7 @@ class Viewer:
     """One viewer of a job, and when it had each entry: (entry, seconds since the epoch)."""
 
     last: int = -1
+    ended: int = 0  # times that the server gave it up as too slow, and it came back
     frames: int = 0
     bytes: int = 0
     gaps: int = 0
@@ -80,14 +82,24 @@ class Viewer:
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def watch(self, socket: Socket) -> None:
-        """Until the connection ends."""
-        socket.send({"after": 0})
-        frames, size = 0, 0  # acknowledged
+        """Until the connection ends. Raises ConnectionError."""
+        socket.send({"after": max(0, self.last)})
+        before, frames, size = self.frames, self.frames, self.bytes
         while True:
             self.take(await socket.receive())
             if self.frames - frames >= ACK_EVERY or self.bytes - size >= ACK_BYTES:
-                socket.send({"ack": self.frames})
+                socket.send({"ack": self.frames - before})
                 frames, size = self.frames, self.bytes
+
+    async def stay(self, socket: Socket, reopen: Callable[[], Awaitable[Socket]]) -> None:
+        """Watches, and comes back from its cursor whenever the connection ends."""
+        while True:
+            try:
+                await self.watch(socket)
+            except (ConnectionError, asyncio.IncompleteReadError):
+                self.ended += 1
+                await asyncio.sleep(0.4)
+                socket = await reopen()
 
     def take(self, text: bytes) -> None:
         """A frame. What it holds begins with its range."""
@@ -110,20 +122,20 @@ class Viewer:
 
 async def main(port: int, job: int, count: int, cookie: str) -> None:
     """Opens them, waits for the end of stdin, and tells."""
-    sockets = [await Socket.open(port, f"/ws/jobs/{job}/", cookie) for _ in range(count)]
-    viewers = [Viewer() for _ in sockets]
-    tasks = [
-        asyncio.create_task(viewer.watch(socket)) for viewer, socket in zip(viewers, sockets, strict=True)
-    ]
+
+    async def reopen() -> Socket:
+        return await Socket.open(port, f"/ws/jobs/{job}/", cookie)
+
+    viewers = [Viewer() for _ in range(count)]
+    tasks = [asyncio.create_task(viewer.stay(await reopen(), reopen)) for viewer in viewers]
     for viewer in viewers:
         await viewer.caught_up.wait()
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.read)
-    ended = sum(task.done() for task in tasks)
     for task in tasks:
         task.cancel()
     told = {
-        "ended": ended,
+        "ended": sum(viewer.ended for viewer in viewers),
         "gaps": sum(viewer.gaps for viewer in viewers),
         "resets": sum(viewer.resets for viewer in viewers),
         "frames": sum(viewer.frames for viewer in viewers),

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 import orjson
-from django.conf import settings
 
 from converge_site.live.consumers import JobConsumer
 from runtime.models import Job
@@ -22,35 +20,40 @@ PANEL = re.compile(r"<panel ([^=]+)=([^>]*)>")
 ACK_EVERY = 3
 
 
+class Welcome(JobConsumer):
+    """The consumer, and nobody to turn away."""
+
+    async def _ask_in(self) -> int | None:
+        return None
+
+
 class Socket:
-    """The consumer's application, with a wire instead of a server, and nobody to turn away."""
+    """A consumer in its event loop, with a wire instead of a server."""
 
     def __init__(self, job_id: int, loop: Loop) -> None:
+        self.scope = {"url_route": {"kwargs": {"job_id": job_id}}}
         self.loop = loop
         self.wire: deque[str] = deque()
         self.is_closed = False
-        self._heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        scope = {
-            "url_route": {"kwargs": {"job_id": job_id}},
-            "cookies": {settings.SESSION_COOKIE_NAME: "somebody's"},
-        }
-        app = JobConsumer.as_asgi()
-        self._in_loop(lambda: loop.create_task(app(scope, self._heard.get, self._send)))
-        self._put({"type": "websocket.connect"})
+        self._said: asyncio.Queue[dict[str, Any]] | None = None
 
     def hear(self, message: dict[str, Any] | None) -> None:
         """What the browser sends; None for its end of the line."""
-        if message is None:
-            self._put({"type": "websocket.disconnect", "code": 1001})
-        else:
-            self._put({"type": "websocket.receive", "text": orjson.dumps(message).decode()})
-
-    def _put(self, event: dict[str, Any]) -> None:
-        self._in_loop(lambda: self._heard.put_nowait(event))
-
-    def _in_loop(self, act: Callable[[], object]) -> None:
         if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(act)
+            self.loop.call_soon_threadsafe(self._take, message)
+
+    def _take(self, message: dict[str, Any] | None) -> None:
+        if self._said is None:
+            self._said = asyncio.Queue()
+            self._said.put_nowait({"type": "websocket.connect"})
+            self.loop.create_task(self._serve(self._said))
+        if message is None:
+            self._said.put_nowait({"type": "websocket.disconnect", "code": 1001})
+        else:
+            self._said.put_nowait({"type": "websocket.receive", "text": orjson.dumps(message).decode()})
+
+    async def _serve(self, said: asyncio.Queue[dict[str, Any]]) -> None:
+        await Welcome(self.scope, self._send).run(said.get)
 
     async def _send(self, event: dict[str, Any]) -> None:
         if event["type"] == "websocket.send":

@@ -128,6 +128,8 @@ def _wires(bench: Bench) -> list[tuple[Any, str, Any]]:
         (session, "_records", Workshop(turns, "records")),
         (attempts, "_gates", Inline(turns)),
         (queue, "redis_client", lambda url: bench.redis),
+        (consumers, "let_in", lambda visitor: None),  # whose session is asked about in a thread
+        (consumers, "let_out", lambda visitor: None),
         (queue, "_queue", lambda client: bench.redis),
         (recovery, "shared_gate", lambda: bench.gate),
         (tool_calls, "shared_gate", lambda: bench.gate),
@@ -146,7 +148,6 @@ def _wires(bench: Bench) -> list[tuple[Any, str, Any]]:
         (asyncio, "set_event_loop", lambda loop: None),  # that of the one real thread
         # One connection serves all, and what it wrote itself is no news to it.
         (tailer, "read_version", lambda: _read_version(bench)),
-        (consumers, "may_enter", _may_enter),
         (consumers, "let_in", lambda visitor: None),
         (consumers, "let_out", lambda visitor: None),
         (reconciler, "sign_settled", lambda: 0),  # a log of this machine's, with a clock of its own
@@ -177,10 +178,6 @@ def _holding(bench: Bench, job_id: int, epoch: int) -> Iterator[None]:
 def _read_version(bench: Bench) -> int:
     bench.turns.pause("PRAGMA data_version")
     return bench.database.changes
-
-
-async def _may_enter(session_key: str) -> bool:
-    return True
 
 
 def _furnish(bench: Bench) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 from django.contrib.auth.models import Group, User
@@ -16,6 +17,7 @@ from runtime.actions import add_fact, decide_conflict, submit_job
 from runtime.actions.backtests import start_backtest
 from runtime.actions.deferring import defer_conflict
 from runtime.actions.rules import draft_rule
+from runtime.actions.saved_views import save_view
 from runtime.agents import Pack, propose
 from runtime.engine import Fact, Proposal, View
 from runtime.models import Conflict, Job
@@ -138,6 +140,7 @@ def make_hostile_world(people: dict[str, User]) -> World:
     job = cast.run_on(job)
     put_off = _question(job, TEXTS[2])
     defer_conflict(people["olga"], put_off.pk, put_off.version, 3600, TEXTS[0] + BIDI, str(uuid4()))
+    save_view(people["otto"], TEXTS[1][:60], urlencode({"q": TEXTS[0]}))
     pack = PackRow.objects.get(name="bazaar")
     settings = {"name": TEXTS[11], "kind": "confidence", "keys": ["deal"], "params": {"margin": 0.2}}
     draft = draft_rule(people["otto"], pack.pk, settings, TEXTS[1] + BIDI)

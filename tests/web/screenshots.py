@@ -197,7 +197,13 @@ def take(context: BrowserContext, page: Page, path: Path) -> None:
         }""",
         STILL,
     )
-    page.evaluate("() => { document.activeElement?.blur(); return new Promise(requestAnimationFrame); }")
+    page.evaluate(
+        """() => {
+            document.activeElement?.blur();
+            if (location.hash) document.querySelector(location.hash)?.scrollIntoView();
+            return new Promise(requestAnimationFrame);
+        }"""
+    )
     session = context.new_cdp_session(page)
     shot = session.send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY})
     session.detach()

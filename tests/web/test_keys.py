@@ -107,8 +107,8 @@ def test_g_and_a_letter_go_there(window: Played) -> None:
     for start in ("/", "/keys/"):  # the page without the sheet has the same links
         for letter, place in places.items():
             window.page.goto(start)
-            press(window.page, "g", letter)
-            window.page.wait_for_url(f"{ORIGIN}/{place}")
+            with window.page.expect_navigation(url=f"{ORIGIN}/{place}"):
+                press(window.page, "g", letter)
 
 
 def test_sheet_is_opened_closed_and_named(window: Played) -> None:
@@ -266,3 +266,15 @@ def test_single_keys_can_be_switched_off(window: Played, jobs: list[Job]) -> Non
     page.goto("/")
     press(page, "j")
     assert at(page).startswith("job-")
+
+
+def test_a_place_within_the_page_is_no_other_page(window: Played, jobs: list[Job]) -> None:
+    page = window.page
+    page.goto(f"/jobs/{jobs[0].pk}/")
+    page.evaluate("() => { window.neverReloaded = true; }")
+    press(page, "Tab", "Enter")  # Skip to content
+    page.wait_for_url("**#main")
+    page.go_back()
+    page.wait_for_url(f"{ORIGIN}/jobs/{jobs[0].pk}/")
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("() => window.neverReloaded") is True

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, WebSocketRoute, expect
+from playwright.sync_api import Browser, Page, Route, WebSocketRoute, expect
 
 from tests.waiting import eventually
 from tests.web.chromium import FLAGS
@@ -182,7 +182,7 @@ def test_a_page_that_was_kept_for_the_back_button_goes_on(stack: Stack, browser:
             page.evaluate("() => { window.mark = 1; }")
             page.goto("/packs/")
             before = line.opened
-            page.go_back()
+            page.go_back(wait_until="commit")
             assert page.evaluate("() => window.mark") == 1, "the browser has not kept the page"
             assert eventually(lambda: line.opened > before, 10)
             expect_state(page, "Live")
@@ -285,3 +285,25 @@ def test_a_frame_that_cannot_be_shown_is_asked_for_again(stack: Stack, browser: 
         server.send_rows(start, start + 1)
         assert eventually(lambda: page.evaluate("1") == 1 and len(server.hellos) == 2, 10)
         assert server.hellos[1] == {"after": start}
+
+
+def test_a_form_that_could_not_be_fetched_comes_when_the_server_is_back(
+    stack: Stack, browser: Browser, job: int
+) -> None:
+    with open_as(browser, stack, "otto") as page:
+        page.clock.install()
+        server = open_mocked(page, job)
+        address = page.locator("#job-action").get_attribute("data-personal")
+        asked: list[bool] = []
+
+        def answer(route: Route) -> None:
+            asked.append(True)
+            if len(asked) == 1:
+                route.abort()
+            else:
+                route.fulfill(body='<div id="job-action" data-rev="other">here</div>')
+
+        page.route(f"**{address}", answer)
+        server.send(html=f'<div id="job-action" data-personal="{address}" data-rev="other"></div>')
+        assert eventually(lambda: page.clock.run_for(500) is None and len(asked) == 2, 10)
+        expect(page.locator("#job-action")).to_have_text("here")

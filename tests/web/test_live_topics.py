@@ -243,3 +243,17 @@ def test_a_page_that_costs_much_is_looked_at_seldom(monkeypatch: pytest.MonkeyPa
     clock[0] += 1.0
     assert len(topic.changes(at_once=False)) == 1
     assert not topic.waiting
+
+
+def test_rows_do_not_wait_for_panels(waiting_job: Job, people: dict[str, User]) -> None:
+    topic, before = started(waiting_job), waiting_job.entries
+    topic._panels_due_at = 0.0
+    job = decide_first(waiting_job, people["otto"])
+    (rows,) = topic.changes(at_once=False)
+    assert topic.owes
+    assert seqs(rows) == list(range(before + 1, job.entries + 1))
+    assert "panel-header" not in rows
+    (panels,) = topic.changes(at_once=True)
+    assert not topic.owes
+    assert (seqs(panels), json.loads(panels)["after"]) == ([], job.entries)
+    assert "panel-header" in panels

@@ -7,7 +7,7 @@ import json
 import pytest
 from playwright.sync_api import Browser, WebSocketRoute, expect
 
-from tests.web.journeys import answer_first, expect_gapless, expect_status, open_as, submit_sample
+from tests.web.journeys import OPEN_FORMS, answer_first, expect_gapless, expect_status, open_as, submit_sample
 from tests.web.stack import Stack
 
 pytestmark = pytest.mark.browser
@@ -44,7 +44,7 @@ def test_a_frame_that_was_lost_is_made_up_for(stack: Stack, browser: Browser) ->
         vera.goto(f"/jobs/{job}/")
         expect_status(vera, "Waiting for people")
         for open_forms, choice in ((2, "saturated"), (1, "saturated"), (1, "Approve")):
-            expect(otto.locator(".conflict form")).to_have_count(open_forms)
+            expect(otto.locator(OPEN_FORMS)).to_have_count(open_forms)
             answer_first(otto, choice, "")
         expect_status(otto, "Converged")
         expect_status(vera, "Converged")
