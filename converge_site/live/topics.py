@@ -27,6 +27,10 @@ MOST_SHARE = (
     0.2  # of the tailer's time for the panels of one job, or for one page: what costs much comes more seldom
 )
 REFRESH_SHARE = 0.02
+# A process that stood still, or a database that was locked, makes one look seem as dear as it was long: nothing is held
+# back for longer than this all the same.
+HELD_AT_MOST = 4.0
+REFRESHED_AT_LEAST = 60.0
 MOST_CAUGHT_UP = 8  # frames for newcomers that are kept for the next newcomer
 AT_REST = (JobStatus.CONVERGED, *ENDED)
 
@@ -183,8 +187,8 @@ class JobTopic:
         self.panels |= now
         self._touched, self._dirty = set(), False
         cost = time.monotonic() - began
-        self._panels_due_at = began + max(PANELS_EVERY, cost / MOST_SHARE)
-        again = began + max(REFRESH_EVERY, cost / REFRESH_SHARE)
+        self._panels_due_at = began + min(max(PANELS_EVERY, cost / MOST_SHARE), cost + HELD_AT_MOST)
+        again = began + min(max(REFRESH_EVERY, cost / REFRESH_SHARE), cost + REFRESHED_AT_LEAST)
         self._refresh_at = float("inf") if job.status in AT_REST else again
         return "".join(changed)
 
@@ -217,7 +221,7 @@ class PageTopic:
             return []
         html = render_page(self.name, self.query)
         cost = time.monotonic() - began
-        self._due_at = began + max(PAGE_EVERY, cost / MOST_SHARE)
+        self._due_at = began + min(max(PAGE_EVERY, cost / MOST_SHARE), cost + HELD_AT_MOST)
         if html == self.html:
             return []
         self.html = html
