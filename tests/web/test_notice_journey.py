@@ -68,7 +68,9 @@ def test_the_list_grows_while_it_is_looked_at(stack: Stack, browser: Browser) ->
         said = stack.manage("submit", "growth", "--as", "otto", "--json")
         job = re.search(r"/jobs/(\d+)/", said)
         assert job
-        expect(page.locator(f".notices li a[href*='/jobs/{job.group(1)}/']").first).to_be_visible(timeout=15_000)
+        expect(page.locator(f".notices li a[href*='/jobs/{job.group(1)}/']").first).to_be_visible(
+            timeout=15_000
+        )
         expect(page.locator(".toast")).to_have_count(0)
         expect(page.locator("#notice-count")).to_be_hidden()
 

@@ -28,7 +28,8 @@ def test_a_rule_from_the_editor_to_the_bench_to_force(stack: Stack, browser: Bro
         page.get_by_label("Name").fill(NAME)
         page.get_by_label("Keys").fill("outlook")
         page.locator("#id_params").fill('{"margin": 0.1}')
-        page.locator("#id_priority").fill("5")  # before `weigh`, which is asked where a past job's evidence is tried
+        # Before `weigh`, which is asked where the evidence of a past job is tried.
+        page.locator("#id_priority").fill("5")
         type_with_help(page)
         page.get_by_label("Why").fill("a smaller lead is enough between two")
         page.get_by_role("button", name="Keep the draft").click()
