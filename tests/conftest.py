@@ -2,7 +2,7 @@
 
 import logging
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from runtime.head_log import NEWEST_FILE
 from runtime.tools import session
 from runtime.tools.flaky import FlakyTools
 from tests.postgres_server import running_postgres
-from tests.sharing import ByScope, rank
+from tests.sharing import ByScope, rank, sendable
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,6 +35,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """One of several processes hands its tests over with the long ones in front."""
     if hasattr(config, "workerinput"):
         items.sort(key=rank)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    return sendable((yield))
 
 
 def pytest_unconfigure() -> None:

@@ -17,6 +17,20 @@ def is_journey(file: str) -> bool:
     return "journey" in file.rpartition("/")[2]
 
 
+def sendable(said: Any) -> Any:
+    """A report such that it can be sent from process to process: what no encoding can write is written as its number.
+
+    What a test logged goes along, and tests log what is not to be had in UTF-8.
+    """
+    if isinstance(said, str):
+        return said.encode("utf-8", "backslashreplace").decode()
+    if isinstance(said, dict):
+        return {sendable(name): sendable(value) for name, value in said.items()}
+    if isinstance(said, (list, tuple)):
+        return type(said)(sendable(part) for part in said)
+    return said
+
+
 def rank(item: pytest.Item) -> int:
     """By what to sort: the journeys, then what is marked `early`, then the others as ever."""
     if is_journey(str(item.path)):

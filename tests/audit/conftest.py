@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from runtime.heads import Signer
 from runtime.models import Job
 from tests.runtime.fixtures import Use, empty_queue, installed, use_packs
 from tests.runtime.packs import PANEL_SEEDS
@@ -31,6 +32,14 @@ def job(use_packs: Use) -> Job:
         reason="ß 𝔘 \u2028",
     )
     return run(job)
+
+
+@pytest.fixture
+def signed(job: Job) -> Job:
+    """The job with a decision behind it, and another, both signed."""
+    run(submit("panel", PANEL_SEEDS[:1]))
+    assert Signer().sign_settled() == 2
+    return job
 
 
 @pytest.fixture

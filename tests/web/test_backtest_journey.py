@@ -5,29 +5,37 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.waiting import eventually
 from tests.web.journeys import expect_to_fit, open_as
 from tests.web.stack import Stack
 
 pytestmark = pytest.mark.browser
 
-_RECORD = """
+_SUBMIT = """
 from django.contrib.auth.models import User
 from runtime.actions import submit_job
-from runtime.actions.rules import draft_rule
 from runtime.agents import find_pack
-from runtime.worker import run_job
-from tests.runtime.copied_jobs import copy_job
 otto = User.objects.get(username="otto")
-job = submit_job(otto, "claims", find_pack("claims").sample_seeds(), "Claims of May")
-run_job(job.pk)
+print("job", submit_job(otto, "claims", find_pack("claims").sample_seeds(), "Claims of May").pk)
+"""
+_COPY = """
+from django.contrib.auth.models import User
+from runtime.actions.rules import draft_rule
+from runtime.models import Job
+from tests.runtime.copied_jobs import copy_job
+otto, job = User.objects.get(username="otto"), Job.objects.get(pk={job})
 copy_job(job, 11)
-said = {"name": "two must sign", "kind": "approval", "keys": ["verdict"], "params": {"count": 2}}
+said = {{"name": "two must sign", "kind": "approval", "keys": ["verdict"], "params": {{"count": 2}}}}
 print("rule", draft_rule(otto, job.pack_id, said, "to try it").pk)
 """
 
 
 def test_a_draft_is_tried_and_its_progress_is_seen_by_itself(stack: Stack, browser: Browser) -> None:
-    rule = int(stack.manage("shell", "-c", _RECORD).split("rule ")[1])
+    job = int(stack.manage("shell", "-c", _SUBMIT).split("job ")[1])
+    assert eventually(lambda: stack.head_of(job) > 0 and stack.is_idle(job), 60), (
+        "a worker of the stack runs it"
+    )
+    rule = int(stack.manage("shell", "-c", _COPY.format(job=job)).split("rule ")[1])
     with open_as(browser, stack, "otto", f"/rules/{rule}/") as page:
         page.get_by_label("Newest settled jobs").fill("12")
         page.get_by_role("button", name="Try it on past jobs").dblclick()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import re
 import threading
 from collections.abc import AsyncIterator
 from typing import Any
@@ -21,49 +20,19 @@ from django.db import OperationalError
 from converge_site.asgi import application
 from converge_site.live import consumers, door, hub, topics
 from converge_site.live.hub import close_hub, get_hub
-from converge_site.live.topics import PageTopic
 from runtime.actions import cancel_job, decide_conflict
 from runtime.models import Job
 from tests.waiting import eventually
 from tests.web import cast
+from tests.web.lines import ORIGIN, closed, next_frame, prepare, seqs, socket
 
 pytestmark = pytest.mark.django_db(transaction=True)
-ORIGIN = (b"origin", b"http://127.0.0.1:8000")
 
 
 @pytest.fixture(autouse=True)
 async def _hub() -> AsyncIterator[None]:
     yield
     await asyncio.to_thread(close_hub)
-
-
-async def prepare() -> tuple[dict[str, User], Job]:
-    people = await sync_to_async(cast.make_people)()
-    return people, await sync_to_async(cast.growth_job)(people["otto"])
-
-
-async def socket(user: User | None, path: str) -> WebsocketCommunicator:
-    headers = [(b"host", b"127.0.0.1:8000"), ORIGIN]
-    if user is not None:
-        client = await sync_to_async(cast.signed_in)(user)
-        key = client.cookies[settings.SESSION_COOKIE_NAME].value
-        headers.append((b"cookie", f"{settings.SESSION_COOKIE_NAME}={key}".encode()))
-    return WebsocketCommunicator(application, path, headers=headers)
-
-
-async def next_frame(line: WebsocketCommunicator, holding: str) -> dict[str, Any]:
-    """The next frame whose HTML holds a text; others and pings are passed over. All are acknowledged, as pages do."""
-    while True:
-        frame: dict[str, Any] = json.loads(await line.receive_from(timeout=5))
-        if "ping" not in frame:
-            line.frames = getattr(line, "frames", 0) + 1
-            await line.send_to(text_data=json.dumps({"ack": line.frames}))
-        if holding in frame.get("html", ""):
-            return frame
-
-
-def seqs(frame: dict[str, Any]) -> list[int]:
-    return [int(seq) for seq in re.findall(r'data-seq="(\d+)"', frame["html"])]
 
 
 async def test_a_stranger_is_turned_away() -> None:
@@ -133,26 +102,6 @@ async def test_the_list_is_pushed_for_its_own_filter() -> None:
     await sync_to_async(cast.run_on)(job)
     frame = await next_frame(line, f'id="job-{job.pk}"')
     assert "Cancelled" in frame["html"]
-    await line.disconnect()
-
-
-@pytest.mark.parametrize("text", ["not json", "[1]", "7", '"x"', "{" * 5000])
-async def test_what_makes_no_sense_ends_the_connection(text: str) -> None:
-    people, job = await prepare()
-    line = await socket(people["vera"], f"/ws/jobs/{job.pk}/")
-    await line.connect()
-    await line.send_to(text_data=text)
-    assert (await line.receive_output(timeout=5))["code"] == consumers.MAKES_NO_SENSE
-
-
-@pytest.mark.parametrize("after", ["x", -1, 1.5, None, True, 10**30])
-async def test_a_cursor_that_makes_no_sense_harms_nobody(after: Any) -> None:
-    people, job = await prepare()
-    line = await socket(people["vera"], f"/ws/jobs/{job.pk}/")
-    await line.connect()
-    await line.send_to(text_data=json.dumps({"after": after}))
-    frame = await next_frame(line, "panel-header")
-    assert frame["to"] == job.entries
     await line.disconnect()
 
 
@@ -237,70 +186,6 @@ async def test_a_database_that_was_away_costs_nothing_but_time(monkeypatch: pyte
     await line.disconnect()
 
 
-UNREADABLE = {"too many fields": "&" * 1990, "NUL": "q=a%00b", "raw NUL": "q=\0", "NUL in a name": "%00=1"}
-
-
-@pytest.mark.parametrize("query", UNREADABLE.values(), ids=UNREADABLE.keys())
-async def test_a_query_that_cannot_be_read_ends_the_connection_alone(query: str) -> None:
-    people, job = await prepare()
-    other, line = await socket(people["otto"], "/ws/jobs/"), await socket(people["vera"], "/ws/jobs/")
-    await line.connect()
-    await line.send_to(text_data=json.dumps({"page": "jobs", "query": query}))
-    assert await closed(line) == consumers.MAKES_NO_SENSE
-    await other.connect()
-    await other.send_to(text_data=json.dumps({"page": "jobs", "query": ""}))
-    assert f'id="job-{job.pk}"' in (await next_frame(other, "job-list"))["html"]
-    await other.disconnect()
-
-
-ENDLESS = "9" * 5000
-
-
-@pytest.mark.parametrize(
-    ("page", "query"),
-    [
-        ("jobs", f"before={ENDLESS}&tier={ENDLESS}"),
-        ("jobs", f"q={ENDLESS}&after=٣"),
-        ("jobs", "q=%ED%A0%80&submitter=%FF"),
-        ("inbox", f"page={ENDLESS}&job=٣"),
-        ("conflict", "id=٣"),
-        ("conflict", f"id={'9' * 1900}"),
-        ("slot", "job=٣&key=x"),
-        ("slot", "job=1&key=%ED%A0%80&subject=%01"),
-    ],
-)
-def test_a_page_of_odd_numbers_is_rendered_all_the_same(page: str, query: str) -> None:
-    PageTopic(page, query).changes(at_once=True)
-
-
-async def test_a_socket_of_no_such_address_is_turned_away() -> None:
-    people, _ = await prepare()
-    for path in (f"/ws/jobs/{ENDLESS}/", "/ws/jobs/%00/", "/ws/nowhere/", "/nowhere"):
-        line = await socket(people["vera"], path)
-        assert not (await line.connect())[0]
-
-
-async def test_a_cookie_with_a_nul_is_turned_away() -> None:
-    cookie = f'{settings.SESSION_COOKIE_NAME}="\\000bcdefghijk"'.encode()
-    headers = [(b"host", b"127.0.0.1:8000"), ORIGIN, (b"cookie", cookie)]
-    line = WebsocketCommunicator(application, "/ws/jobs/", headers=headers)
-    assert not (await line.connect())[0]
-
-
-async def test_a_job_of_a_huge_number_harms_nobody() -> None:
-    people, job = await prepare()
-    odd = await socket(people["vera"], f"/ws/jobs/{10**30}/")
-    line = await socket(people["vera"], f"/ws/jobs/{job.pk}/")
-    await odd.connect()
-    await odd.send_to(text_data="{}")
-    await next_frame(odd, "inbox-badge")
-    await line.connect()
-    await line.send_to(text_data="{}")
-    await next_frame(line, "panel-header")
-    for one in (odd, line):
-        await one.disconnect()
-
-
 async def test_a_page_that_fails_ends_for_its_own_viewers_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     render = topics.render_page
 
@@ -326,14 +211,6 @@ async def test_a_page_that_fails_ends_for_its_own_viewers_alone(monkeypatch: pyt
     await next_frame(good, "Cancelled")
     assert ("page", "inbox", "") not in get_hub().tailer.watched
     await good.disconnect()
-
-
-async def closed(line: WebsocketCommunicator) -> int:
-    """The code with which the server ends a connection; frames before it are passed over."""
-    while True:
-        output = await line.receive_output(timeout=5)
-        if output["type"] == "websocket.close":
-            return int(output["code"])
 
 
 async def test_a_viewer_that_doubts_its_line_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
