@@ -122,31 +122,6 @@ def test_runtimes_and_tools_move_by_themselves(stack: Stack, browser: Browser) -
         assert page.evaluate("() => window.neverReloaded") is True
 
 
-PATHS = ("/", "/?status=waiting", "/?q=nothing-like-it", "/runtimes/", "/jobs/views/?tier=1", "/tools/")
-
-
-def test_the_new_pages_fit_a_phone_and_have_no_violation(stack: Stack, browser: Browser) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
-    submit(stack, 2, "Looked at")
-    stack.manage(
-        *("shell", "-c"),
-        "from django.contrib.auth.models import User;from runtime.actions.saved_views import save_view;"
-        "save_view(User.objects.get(username='otto'), 'A rather long name of a view, as people give them', 'tier=1')",
-    )
-    with open_as(browser, stack, "otto") as page:
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            for path in (*PATHS, "/jobs/bulk/?act=cancel&all=1"):
-                for width in (1280, 380):
-                    page.set_viewport_size({"width": width, "height": 900})
-                    page.goto(path)
-                    assert page.evaluate("() => document.documentElement.scrollWidth") <= width, (path, width)
-                found = Axe().run(page).response["violations"]
-                told = [(v["id"], [node["html"][:160] for node in v["nodes"]][:3]) for v in found]
-                assert told == [], (path, scheme)
-
-
 def test_many_jobs_are_retried_without_script(stack: Stack, browser: Browser) -> None:
     from tests.web.journeys import sign_in
 

@@ -8,12 +8,10 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.waiting import eventually
-from tests.web.accessible import violations_of
 from tests.web.journeys import (
     CONTESTED,
     PATIENCE,
     SEQS,
-    STANDING,
     answer_first,
     expect_status,
     open_as,
@@ -48,43 +46,6 @@ def test_pages_work_without_script(stack: Stack, browser: Browser) -> None:
     context.close()
 
 
-def test_pages_have_no_accessibility_violation(stack: Stack, browser: Browser) -> None:
-    context = browser.new_context(base_url=stack.url, viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.goto("/sign-in/")
-    found = {"/sign-in/": violations_of(page)}
-    sign_in(page, "otto")
-    job = submit_sample(page, "For axe")
-    expect_status(page, "Waiting for people")
-    paths = [
-        f"/jobs/{job}/",
-        "/",
-        "/inbox/",
-        "/packs/",
-        "/packs/growth/",
-        "/jobs/new?pack=growth",
-        f"/jobs/{job}/journal/",
-    ]
-    paths += [
-        "/jobs/new?pack=growth&mode=paste",
-        f"/jobs/{job}/entries/40/",
-        f"/jobs/{job}/answers/1/",
-        f"/jobs/{job}/answers/1..2/",
-        f"/jobs/{job}/{CONTESTED}",
-        f"/jobs/{job}/{STANDING}",
-        f"/jobs/{job}/facts/new",
-        "/tools/",
-        "/tools/?q=none-like-it",
-        "/tools/search/",
-        "/nowhere/",
-    ]
-    for path in paths:
-        page.goto(path)
-        found[path] = violations_of(page)
-    context.close()
-    assert {path: violations for path, violations in found.items() if violations} == {}
-
-
 def test_older_entries_load_on_demand_and_filters_hold(stack: Stack, browser: Browser) -> None:
     with open_as(browser, stack, "otto") as page:
         job = submit_sample(page, "Long journal")
@@ -102,19 +63,6 @@ def test_older_entries_load_on_demand_and_filters_hold(stack: Stack, browser: Br
         answer_first(page, "promising", "only this is shown")
         expect(page.locator("#journal-rows .entry")).to_have_count(1)
         expect(page.locator("#journal-rows .entry")).to_contain_text("only this is shown")
-
-
-def test_pages_fit_a_phone(stack: Stack, browser: Browser) -> None:
-    with open_as(browser, stack, "otto") as page:
-        job = submit_sample(page, "On a phone")
-        expect_status(page, "Waiting for people")
-        page.set_viewport_size({"width": 380, "height": 800})
-        paths = [f"/jobs/{job}/", "/", "/inbox/", "/packs/", "/packs/growth/", "/jobs/new?pack=growth"]
-        paths += ["answers/1/", "answers/1..2/", "entries/40/", "journal/", CONTESTED, STANDING, "facts/new"]
-        paths += ["/tools/", "/tools/search/", "/tools/?q=none-like-it"]
-        for path in [path if path.startswith("/") else f"/jobs/{job}/{path}" for path in paths]:
-            page.goto(path)
-            assert page.evaluate("() => document.documentElement.scrollWidth") <= 380, path
 
 
 @pytest.mark.parametrize("count", ["164", "2164"])

@@ -26,7 +26,7 @@ def _leaves_no_rule(stack: Stack) -> Iterator[None]:
 def test_a_rule_from_the_editor_to_the_bench_to_force(stack: Stack, browser: Browser) -> None:
     with open_as(browser, stack, "otto", "/rules/new/?pack=growth") as page:
         page.get_by_label("Name").fill(NAME)
-        page.get_by_label("Keys").fill("outlook")
+        page.get_by_role("textbox", name="Keys").fill("outlook")
         page.locator("#id_params").fill('{"margin": 0.1}')
         # Before `weigh`, which is asked where the evidence of a past job is tried.
         page.locator("#id_priority").fill("5")

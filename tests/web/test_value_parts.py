@@ -71,15 +71,6 @@ def test_objects_too_wide_are_told_by_their_sizes() -> None:
     assert found.same == 0
 
 
-def test_numbers_that_the_column_wrote_out_are_still_compared(waiting_job: Job) -> None:
-    conflict = open_conflict(waiting_job)
-    values = [{"a": 10**22, "b": 1}, {"a": 1e22, "b": 2}]
-    conflict.sides = [{**conflict.sides[0], "value": value} for value in values]
-    diff = read_card(conflict).diff
-    assert diff is not None
-    assert diff.parts == [Part("b", ("1", "2"))]
-
-
 def test_values_that_stood_are_each_written_out_once(written: list[Any]) -> None:
     stood = [Entry(seq=n, now="fact", body=f'{{"value":{n % 200}}}') for n in range(400)]
     assert values_that_stood(stood, 300) == [n % 200 for n in range(399, 199, -1)]
