@@ -94,9 +94,16 @@ def test_pages_of_the_sample(waiting_job: Job, people: dict[str, User], ada: Cli
         "/packs/growth/bench/",
     ]
     paths += ["/rules/", "/notices/", "/jobs/bulk/?act=cancel&all=1"]
-    of_job = ["", "?kind=inbox", "?cycle=2", "answers/1/", f"answers/1..{waiting_job.answer_version}/"]
+    of_job = [
+        "",
+        "?kind=inbox",
+        "?cycle=2",
+        "journal/?cycle=2&outcome=accepted",
+        "answers/1/",
+        f"answers/1..{waiting_job.answer_version}/",
+    ]
     of_job += ["entries/40/", "journal/", "journal/?key=outlook", "context/?key=channel&q=zzz", "facts/new"]
-    of_job += [CONTESTED, STANDING]
+    of_job += ["journal/?cycle=2&outcome=accepted", CONTESTED, STANDING]
     paths += [f"/jobs/{waiting_job.pk}/{path}" for path in of_job]
     assert look_at(ada, {path: path for path in paths}) == {}
 

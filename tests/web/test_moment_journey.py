@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.waiting import eventually
@@ -126,21 +125,3 @@ def test_without_scripts_the_slider_is_a_form(browser: Browser, stack: Stack) ->
         expect(plain).to_have_url(re.compile(rf"/jobs/{job}/\?kind=run$"))
     finally:
         context.close()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_past_fits_a_narrow_screen_and_is_accessible(browser: Browser, stack: Stack, scheme: str) -> None:
-    with open_as(browser, stack, "otto") as page:
-        job, head = waiting_job(page, f"Narrow and {scheme}")
-        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-        page.set_viewport_size({"width": 380, "height": 800})
-        for address in (f"/jobs/{job}/", f"/jobs/{job}/?cycle={head - 1}", f"/jobs/{job}/journal/?cycle=2"):
-            page.goto(address)
-            assert not page.evaluate(OVERFLOWS), address
-        page.set_viewport_size({"width": 1280, "height": 900})
-        for address in (f"/jobs/{job}/?cycle={head - 1}", f"/jobs/{job}/journal/?cycle=2&outcome=accepted"):
-            page.goto(address)
-            wrong = Axe().run(page).response["violations"]
-            assert [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in wrong] == [], (
-                address
-            )
