@@ -24,6 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "early: takes long; begins first where several processes share the tests"
     )
+    # Every client of a test is a server of its own, which would read all static files before its first answer.
+    settings.WHITENOISE_AUTOREFRESH = True
 
 
 @pytest.hookimpl(optionalhook=True)
