@@ -23,9 +23,9 @@ help:
 run: env
 	@exec $(BIN)/python manage.py up $(ARGS)
 
-# Four processes share the tests, which wait much of their time; ARGS='-n 0' has one process run them all, in order.
+# Three processes share the tests, which wait much of their time; ARGS='-n 0' has one process run them all, in order.
 test: env chromium
-	$(BIN)/python -m pytest $(if $(findstring no:xdist,$(ARGS)),,-n 4) $(ARGS)
+	$(BIN)/python -m pytest $(if $(findstring no:xdist,$(ARGS)),,-n 3) $(ARGS)
 
 test-postgres: env chromium
 	$(BIN)/python -m tests.postgres_server $(ARGS)

@@ -1,4 +1,4 @@
-"""How tests are shared out among processes (`make test` runs four): whole files, and what takes longest begins first.
+"""How tests are shared out among processes (`make test` runs three): whole files, and what takes longest begins first.
 
 A file stays together because its fixtures may be dear. All journeys stay together because they share one running stack.
 Whoever begins last decides when the run ends, so the journeys and the files marked `early` do not come last.

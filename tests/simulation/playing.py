@@ -13,6 +13,7 @@ from tests.simulation.weather import acts, weather_of
 from tests.simulation.world import Act, World
 
 LENGTH = 120  # acts of a seed before all is healed
+LENGTH_OF_MANY = 90  # where a thousand are played among the tests
 MOST_REPLAYS = 400  # to shorten one history
 
 
@@ -21,6 +22,7 @@ class Play:
     """What happened: the acts, and what was wrong with it, None for nothing."""
 
     seed: int
+    length: int = LENGTH  # asked for; a history that was shortened is shorter
     history: list[Act] = field(default_factory=list)
     told: list[str] = field(default_factory=list)  # the history in words
     violation: Violation | None = None
@@ -32,7 +34,7 @@ def play(bench: Bench, seed: int, history: Sequence[Act] | None = None, length: 
     """Plays a seed, or a given history of it."""
     bench.clear()
     bench.chance.seed(seed)
-    done = Play(seed)
+    done = Play(seed, length)
     weather = weather_of(seed)
     world = World(bench, has_scheduler=weather.has_scheduler)
     world.leaves_to_clock = weather.has_scheduler and seed % 3 == 0
@@ -56,7 +58,7 @@ def play(bench: Bench, seed: int, history: Sequence[Act] | None = None, length: 
 def play_all(bench: Bench, seeds: Iterable[int]) -> None:
     """Plays many. Raises AssertionError with a short history of the first that breaks something."""
     for seed in seeds:
-        done = play(bench, seed)
+        done = play(bench, seed, length=LENGTH_OF_MANY)
         assert done.violation is None, report(shorten(bench, done))
 
 
@@ -76,7 +78,7 @@ def shorten(bench: Bench, found: Play) -> Play:
     while tries < MOST_REPLAYS:
         for kept in _without(best.history, size):
             tries += 1
-            again = play(bench, found.seed, kept)
+            again = play(bench, found.seed, kept, found.length)
             if again.violation is not None and again.violation.number == found.violation.number:
                 best = again
                 break
@@ -97,9 +99,10 @@ def _without(history: Sequence[Act], size: int) -> Iterator[list[Act]]:
 
 def report(found: Play) -> str:
     """What a failure tells whoever has to look into it."""
+    length = "" if found.length == LENGTH else f" --length {found.length}"
     lines = [
         f"seed {found.seed} ({weather_of(found.seed).name}): {found.violation}",
-        f"repro: python -m tests.simulation --seed {found.seed}",
+        f"repro: python -m tests.simulation --seed {found.seed}{length}",
         f"{len(found.history)} acts, then all heals:",
         *(f"  {line}" for line in found.told),
     ]

@@ -87,7 +87,7 @@ def test_pages_of_the_sample(waiting_job: Job, people: dict[str, User], ada: Cli
     """What the small job of the matrix does not show: pages of many facts and of much that was said."""
     save_view(people["otto"], "A rather long name of a view, as people give them", "tier=1")
     paths = ["/?tier=1", "/inbox/", "/packs/growth/", "/packs/growth/bench/", "/jobs/bulk/?act=cancel&all=1"]
-    of_job = ["", "?cycle=2", "?kind=inbox", "journal/?key=outlook", "journal/?cycle=2&outcome=accepted"]
+    of_job = ["", "?cycle=2", "journal/?key=outlook", "journal/?cycle=2&outcome=accepted"]
     of_job += ["answers/1/", f"answers/1..{waiting_job.answer_version}/", "entries/40/", CONTESTED, STANDING]
     of_job += ["context/?key=channel&q=zzz", "facts/new"]
     paths += [f"/jobs/{waiting_job.pk}/{path}" for path in of_job]
