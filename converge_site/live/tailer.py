@@ -198,8 +198,8 @@ class Tailer:
         texts = watched.topic.changes(at_once=bool(news))
         failpoint("tail.before_send")
         self._send(watched, settled, texts)
-        if watched.topic.owes:
-            self._send(watched, settled, watched.topic.changes(at_once=True))
+        while watched.topic.owes:
+            self._send(watched, settled, watched.topic.more())
         while news:
             viewer, after = news[0]
             self._send(watched, {viewer}, watched.topic.catch_up(after))

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 from converge_site.fragments.journal import row_of
-from converge_site.fragments.panels import render_keys, render_panels, render_row
+from converge_site.fragments.panels import PANELS, Panel, render_keys, render_panel, render_row
 from converge_site.live.frames import frame, job_frame
 from converge_site.live.pages import render_page
 from runtime.models import Decision, Entry, Job, JobStatus
@@ -22,6 +25,7 @@ KEEP = 300
 CHUNK = 250  # entries in one frame
 PANELS_EVERY = 0.5  # seconds between two renderings of the panels of one job
 REFRESH_EVERY = 5.0  # and at least as often, for what time alone changes, while the job has not ended
+ROWS_EVERY = 0.03  # between two pieces of the panels, new rows are looked for as often
 PAGE_EVERY = 0.5
 MOST_SHARE = (
     0.2  # of the tailer's time for the panels of one job, or for one page: what costs much comes more seldom
@@ -53,7 +57,11 @@ class Topic(Protocol):
 
     @property
     def owes(self) -> bool:
-        """Whether what it gave was the quick part, and `changes` at once gives the rest."""
+        """Whether what it gave was the quick part, and `more` gives the rest."""
+        ...
+
+    def more(self) -> list[str]:
+        """The next piece of what it owes; before it, what is new by then and quick."""
         ...
 
 
@@ -71,29 +79,60 @@ class JobTopic:
         self._seen: object = None
         self._touched: set[str] | None = None  # keys with news; None: any
         self._dirty = False
-        self.owes = False
+        self._owed: list[Callable[[Job], dict[str, str]]] = []  # what is still to be rendered in this round
+        self._spent = 0.0  # seconds on this round
+        self._rows_at = 0.0
         self._panels_due_at = 0.0
         self._refresh_at = float("inf")
         self._caught_up: dict[int, str] = {}  # the frame for who is at an entry, since the last news
 
+    @property
+    def owes(self) -> bool:
+        """Whether panels are due: they take ten times as long as rows, which need not wait for them."""
+        return bool(self._owed)
+
     def changes(self, at_once: bool) -> list[str]:
-        """New entries as rows, and the panels that are no longer what was sent. Reads little if nothing happened."""
-        self.owes = False
+        """New entries as rows, and the panels that are no longer what was sent. Reads little if nothing happened.
+
+        If there are rows, they are all; the panels follow by `more`. With `at_once` nothing is owed.
+        """
+        with self._kept():
+            entries = self._look()
+            return [] if entries is None else self._read_news(entries, at_once)
+
+    def more(self) -> list[str]:
+        """One panel of those that are due, and the rows of the meantime before it."""
+        with self._kept():
+            texts = []
+            if time.monotonic() - self._rows_at >= ROWS_EVERY and self._look() is not None:
+                texts = [job_frame(after, rows[-1][0], (html for _, html in rows), "")
+                         for after, rows in self._read_entries()]  # fmt: skip
+            if panels := self._render_next():
+                texts.append(job_frame(self.cursor, self.cursor, (), panels))
+            return texts
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """If a look fails, nothing of it was sent: the next one begins where it did."""
+        before = self.cursor
+        try:
+            yield
+        except Exception:
+            self.cursor = before
+            self.rows.clear()  # they are read again when asked for
+            if self._owed:
+                self._owed, self._touched, self._dirty = [], None, True
+            raise
+
+    def _look(self) -> int | None:
+        """The number of entries; None if there is no such job. Notes whether anything happened."""
         head, sent = self._read_head()
         if head is None:
-            return []
-        entries: int = head[0]
+            return None
         if (head, sent) != self._seen:
             self._seen, self._dirty = (head, sent), True
         self._dirty |= time.monotonic() >= self._refresh_at
-        before = self.cursor
-        try:
-            return self._read_news(entries, at_once)
-        except Exception:
-            # Nothing was sent: the next look begins where this one did. The rows are read again when asked for.
-            self.cursor = before
-            self.rows.clear()
-            raise
+        return int(head[0])
 
     def _read_news(self, entries: int, at_once: bool) -> list[str]:
         if self._dirty:
@@ -101,10 +140,9 @@ class JobTopic:
         if self.cursor < 0 or entries - self.cursor > CATCH_UP:
             return self._jump(entries)
         chunks = self._read_entries()
-        due = self._dirty and (at_once or time.monotonic() >= self._panels_due_at)
-        # Panels take ten times as long as rows, which need not wait for them.
-        self.owes = due and bool(chunks) and not at_once
-        panels = self._render_changed() if due and not self.owes else ""
+        if self._dirty and (at_once or time.monotonic() >= self._panels_due_at):
+            self._begin_panels()
+        panels = self._render_all() if at_once or not chunks else ""
         if panels and not chunks:
             return [job_frame(self.cursor, self.cursor, (), panels)]
         return [
@@ -140,7 +178,8 @@ class JobTopic:
         first_look = self.cursor < 0
         self.cursor, self._touched = head, None
         self.rows.clear()
-        panels = self._render_changed()
+        self._begin_panels()
+        panels = self._render_all()
         return [] if first_look else [self._afresh(panels)]
 
     def _afresh(self, panels: str) -> str:
@@ -163,6 +202,7 @@ class JobTopic:
     def _read_entries(self) -> list[Chunk]:
         """New entries, each rendered once, in chunks."""
         chunks: list[Chunk] = []
+        self._rows_at = time.monotonic()
         while entries := entries_after(self.job_id, self.cursor, CHUNK):
             rows: list[tuple[int, str]] = [(entry.seq, render_row(row_of(entry))) for entry in entries]
             if self._touched is not None:
@@ -174,23 +214,40 @@ class JobTopic:
                 break
         return chunks
 
-    def _render_changed(self) -> str:
-        """The panels and keys that differ from what was last rendered, as HTML."""
+    def _begin_panels(self) -> None:
+        """From now on every panel, and every key with news, is owed."""
+        touched, self._touched, self._dirty = self._touched, set(), False
+        self._owed = [partial(_render_panel, panel) for panel in PANELS]
+        self._owed.append(partial(_render_touched, touched))
+        self._spent = 0.0
+
+    def _render_all(self) -> str:
+        parts = []
+        while self._owed:
+            parts.append(self._render_next())
+        return "".join(parts)
+
+    def _render_next(self) -> str:
+        """The next panel, or the keys, as HTML; nothing if it looks as it did when it was last rendered."""
+        if not self._owed:
+            return ""
         began = time.monotonic()
         job = Job.objects.select_related("pack", "submitter").get(pk=self.job_id)
-        settled = not job.is_active
-        # Marks are derived from the newest answer, so a new one can change any key.
-        touched = None if self._touched is None or settled else self._touched
-        now: dict[str, str] = dict(render_panels(job))
-        now |= {f"key:{name}": html for name, html in render_keys(job, touched).items()}
+        now = self._owed[0](job)
         changed = [html for name, html in now.items() if self.panels.get(name) != html]
         self.panels |= now
-        self._touched, self._dirty = set(), False
-        cost = time.monotonic() - began
-        self._panels_due_at = began + min(max(PANELS_EVERY, cost / MOST_SHARE), cost + HELD_AT_MOST)
-        again = began + min(max(REFRESH_EVERY, cost / REFRESH_SHARE), cost + REFRESHED_AT_LEAST)
-        self._refresh_at = float("inf") if job.status in AT_REST else again
+        self._owed.pop(0)
+        self._spent += time.monotonic() - began
+        if not self._owed:
+            self._put_off(job)
         return "".join(changed)
+
+    def _put_off(self, job: Job) -> None:
+        """Says when panels are due again, after a round of them."""
+        now, cost = time.monotonic(), self._spent
+        self._panels_due_at = now + min(max(PANELS_EVERY, cost / MOST_SHARE) - cost, HELD_AT_MOST)
+        again = now + min(max(REFRESH_EVERY, cost / REFRESH_SHARE) - cost, REFRESHED_AT_LEAST)
+        self._refresh_at = float("inf") if job.status in AT_REST else again
 
     def _rows_after(self, after: int) -> list[str]:
         """The rows from after an entry to the cursor; those that nobody had asked for yet are read and kept."""
@@ -212,6 +269,10 @@ class PageTopic:
         self.html = ""
         self._due_at = 0.0
         self._held = False
+
+    def more(self) -> list[str]:
+        """Nothing: it is sent whole."""
+        return []
 
     def changes(self, at_once: bool) -> list[str]:
         """The page if it changed; looked at no more often than every PAGE_EVERY seconds, seldom if it costs much."""
@@ -235,3 +296,13 @@ class PageTopic:
     def waiting(self) -> bool:
         """Whether it was asked for news before it was due."""
         return self._held
+
+
+def _render_panel(panel: Panel, job: Job) -> dict[str, str]:
+    return {panel.name: render_panel(panel, job)}
+
+
+def _render_touched(touched: set[str] | None, job: Job) -> dict[str, str]:
+    # Marks are derived from the newest answer, so a new one can change any key.
+    keys = touched if touched is not None and job.is_active else None
+    return {f"key:{name}": html for name, html in render_keys(job, keys).items()}

@@ -12,10 +12,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from converge_site.fragments.panels import render_keys, render_panels
+from converge_site.fragments.panels import Panel, render_keys, render_panels
 from converge_site.live import topics
 from converge_site.live.topics import JobTopic, PageTopic
-from runtime.actions import decide_conflict
+from runtime.actions import cancel_job, decide_conflict
 from runtime.models import Entry, Job
 from tests.web.cast import open_conflict, run_on
 
@@ -179,10 +179,10 @@ def test_entries_read_before_a_failure_are_sent_after_it(
     job = decide_first(waiting_job, people["otto"])
     with monkeypatch.context() as broken:
 
-        def fail(job: Job) -> None:
+        def fail(panel: Panel, job: Job) -> None:
             raise RuntimeError("away")
 
-        broken.setattr(topics, "render_panels", fail)
+        broken.setattr(topics, "render_panel", fail)
         with pytest.raises(RuntimeError):
             topic.changes(at_once=True)
     frames = topic.changes(at_once=True)
@@ -221,7 +221,12 @@ def test_what_time_alone_changes_is_shown_by_and_by(
     topic = started(waiting_job)
     assert topic.changes(at_once=False) == []
     topic._refresh_at = topic._panels_due_at = 0.0
-    monkeypatch.setattr(topics, "render_panels", lambda job: {"header": "<p>later</p>"})
+    render = topics.render_panel
+    monkeypatch.setattr(
+        topics,
+        "render_panel",
+        lambda panel, job: "<p>later</p>" if panel.name == "header" else render(panel, job),
+    )
     (frame,) = topic.changes(at_once=False)
     assert json.loads(frame)["html"] == "<p>later</p>"
 
@@ -253,7 +258,54 @@ def test_rows_do_not_wait_for_panels(waiting_job: Job, people: dict[str, User]) 
     assert topic.owes
     assert seqs(rows) == list(range(before + 1, job.entries + 1))
     assert "panel-header" not in rows
-    (panels,) = topic.changes(at_once=True)
-    assert not topic.owes
-    assert (seqs(panels), json.loads(panels)["after"]) == ([], job.entries)
-    assert "panel-header" in panels
+    pieces = []
+    while topic.owes:
+        pieces += topic.more()
+    assert len(pieces) > 2, "each panel goes as soon as it is there"
+    assert all((seqs(piece), json.loads(piece)["after"]) == ([], job.entries) for piece in pieces)
+    assert "panel-header" in "".join(pieces)
+    assert topic.changes(at_once=True) == []
+
+
+def test_rows_of_the_meantime_come_between_the_panels(
+    waiting_job: Job, people: dict[str, User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topics, "ROWS_EVERY", 0.0)
+    topic = started(waiting_job)
+    topic._panels_due_at = 0.0
+    job = decide_first(waiting_job, people["otto"])
+    topic.changes(at_once=False)
+    topic.more()
+    cancel_job(people["otto"], job.pk, "", "receipt-1")
+    ended = run_on(job)
+    pieces = []
+    while topic.owes:
+        pieces += topic.more()
+    assert [seq for piece in pieces for seq in seqs(piece)] == list(range(job.entries + 1, ended.entries + 1))
+    assert seqs(pieces[0]), "they come first"
+    assert topic.waiting, "what was rendered before them is looked at again"
+    topic.changes(at_once=True)
+    fresh = dict(render_panels(ended)) | {f"key:{name}": html for name, html in render_keys(ended).items()}
+    assert topic.panels == fresh
+
+
+def test_panels_that_failed_on_the_way_are_all_due_again(
+    waiting_job: Job, people: dict[str, User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = started(waiting_job)
+    topic._panels_due_at = 0.0
+    job = decide_first(waiting_job, people["otto"])
+    topic.changes(at_once=False)
+    topic.more()
+    with monkeypatch.context() as broken:
+
+        def fail(panel: Panel, job: Job) -> None:
+            raise RuntimeError("away")
+
+        broken.setattr(topics, "render_panel", fail)
+        with pytest.raises(RuntimeError):
+            topic.more()
+    assert not topic.owes and topic.waiting
+    topic.changes(at_once=True)
+    fresh = dict(render_panels(job)) | {f"key:{name}": html for name, html in render_keys(job).items()}
+    assert topic.panels == fresh
