@@ -11,6 +11,7 @@ import gc
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import django.utils.timezone
@@ -156,7 +157,8 @@ def _wires(bench: Bench) -> list[tuple[Any, str, Any]]:
         (topics, "render_page", lambda name, query: ""),
         (topics, "row_of", lambda entry: entry),
         (topics, "render_row", _render_row),
-        (topics, "render_panels", render_panels),
+        (topics, "PANELS", (SimpleNamespace(name="summary"),)),
+        (topics, "render_panel", lambda panel, job: render_panels(job)[panel.name]),
         (topics, "render_keys", render_keys),
     ]
     return places
